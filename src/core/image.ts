@@ -1,0 +1,40 @@
+import type { Digest } from "./digest.ts";
+
+/** The part of an OCI image config that a container's process comes from (OCI image spec, config.md). */
+export interface ImageProcess {
+  readonly entrypoint: readonly string[];
+  readonly cmd: readonly string[];
+  /** `NAME=value`. */
+  readonly env: readonly string[];
+  readonly workingDir: string;
+  /** `user`, `uid`, `user:group`, `uid:gid`...; empty is root. */
+  readonly user: string;
+  readonly volumes: readonly string[];
+  readonly stopSignal: string;
+}
+
+/** An unpacked layer, named by the digest of its uncompressed tar. */
+export interface Layer {
+  readonly diffId: Digest;
+  /** Name of the layer's folder below the layers' folder; short, so that 120 of them fit one mount(2) call. */
+  readonly folder: string;
+  /** Bytes and inodes of the unpacked files. */
+  readonly sizeBytes: number;
+  readonly inodes: number;
+}
+
+/** An image in the store: its id is the digest of its config. */
+export interface Image {
+  readonly id: Digest;
+  /** References with a tag, normalised, such as `docker.io/library/busybox:1.36`. */
+  readonly tags: readonly string[];
+  /** References with a digest, such as `docker.io/library/busybox@sha256:…`. */
+  readonly repoDigests: readonly string[];
+  readonly manifest: Digest;
+  /** Lowest layer first. */
+  readonly layers: readonly Digest[];
+  readonly process: ImageProcess;
+  /** Compressed layers, config and manifest together, as registries count. */
+  readonly sizeBytes: number;
+  readonly pinned: boolean;
+}
