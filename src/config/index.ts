@@ -1,0 +1,2 @@
+export { defaultConfigFile, helpText, readInvocation, type Invocation } from "./config.ts";
+export { flagOf, settings, type Config } from "./settings.ts";

@@ -1,0 +1,154 @@
+import { RuntimeError } from "../core/errors.ts";
+
+/** One thing an operator can set: its key in the file, its flag, how it is read, and what it is for. */
+export interface Setting<T> {
+  /** Dotted key in config.toml; the flag is the same with dashes. */
+  readonly key: string;
+  readonly fallback: T;
+  readonly doc: string;
+  /** Word for the value in --help. */
+  readonly placeholder: string;
+  /** Reads a value of the file (a TOML value) or of a flag (a string); throws `invalid-argument`. */
+  readonly read: (value: unknown) => T;
+}
+
+function fail(key: string, expected: string, value: unknown): never {
+  throw new RuntimeError("invalid-argument", `${key}: ${expected}, not ${JSON.stringify(value)}`);
+}
+
+function path(key: string, fallback: string, doc: string): Setting<string> {
+  const read = (value: unknown): string =>
+    typeof value === "string" && value.startsWith("/") && !value.includes("\0")
+      ? value
+      : fail(key, "expected an absolute path", value);
+  return { key, fallback, doc, placeholder: "PATH", read };
+}
+
+function text(key: string, fallback: string, doc: string, placeholder = "TEXT"): Setting<string> {
+  const read = (value: unknown): string =>
+    typeof value === "string" ? value : fail(key, "expected a text", value);
+  return { key, fallback, doc, placeholder, read };
+}
+
+function choice<const C extends string>(
+  key: string,
+  choices: readonly C[],
+  fallback: C,
+  doc: string,
+): Setting<C> {
+  const read = (value: unknown): C =>
+    choices.find((candidate) => candidate === value) ?? fail(key, `expected ${choices.join(" or ")}`, value);
+  return { key, fallback, doc, placeholder: choices.join("|"), read };
+}
+
+function list(key: string, fallback: readonly string[], doc: string): Setting<readonly string[]> {
+  const read = (value: unknown): readonly string[] => {
+    const items: unknown[] =
+      typeof value === "string"
+        ? value.split(",").filter((item) => item !== "")
+        : Array.isArray(value)
+          ? value
+          : fail(key, "expected a list", value);
+    return items.map((item) =>
+      typeof item === "string" ? item : fail(key, "expected a list of texts", item),
+    );
+  };
+  return { key, fallback, doc, placeholder: "A,B", read };
+}
+
+function whole(key: string, fallback: number, least: number, most: number, doc: string): Setting<number> {
+  const read = (value: unknown): number => {
+    const number = typeof value === "string" && /^-?\d+$/.test(value) ? Number(value) : value;
+    return typeof number === "number" && Number.isInteger(number) && number >= least && number <= most
+      ? number
+      : fail(key, `expected a whole number from ${least} to ${most}`, value);
+  };
+  return { key, fallback, doc, placeholder: "N", read };
+}
+
+/** Every setting, in the order that --help and docs/config.md show. */
+export const settings = {
+  root: path(
+    "root",
+    "/var/lib/berth",
+    "Images, layers, writable layers and the store: what outlives a reboot.",
+  ),
+  state: path("state", "/run/berth", "Sockets, bundles and pins: what does not outlive a reboot. A tmpfs."),
+  socket: path(
+    "socket",
+    "/run/berth/berth.sock",
+    "Where the CRI and the admin service are served, mode 0660.",
+  ),
+  socketGroup: text(
+    "socket_group",
+    "",
+    "Group that may use the socket besides root; empty is root alone.",
+    "GROUP",
+  ),
+  logLevel: choice(
+    "log_level",
+    ["error", "warn", "info", "debug"],
+    "info",
+    "Least severe lines that are written.",
+  ),
+  logFormat: choice("log_format", ["text", "json"], "text", "How lines on standard error look."),
+  cgroupParent: path("cgroup_parent", "/berth", "Parent cgroup of a pod that names none."),
+  luajit: path("luajit", "/usr/bin/luajit", "The interpreter that launcher, shims and the unpacker run on."),
+  cniConfDir: path(
+    "cni.conf_dir",
+    "/etc/cni/net.d",
+    "Folder of CNI network lists; the first by name is used.",
+  ),
+  cniBinDirs: list(
+    "cni.bin_dirs",
+    ["/opt/cni/bin"],
+    "Folders searched for CNI plugins that are not built in.",
+  ),
+  cniTimeoutMs: whole(
+    "cni.timeout_ms",
+    60_000,
+    100,
+    600_000,
+    "Deadline of one network set-up or teardown, in milliseconds.",
+  ),
+  insecureRegistries: list(
+    "images.insecure_registries",
+    [],
+    "Registries (host or host:port) spoken to without TLS, besides those on loopback.",
+  ),
+  pinnedImages: list(
+    "images.pinned",
+    [],
+    "Image references, `*` allowed, that garbage collection never removes.",
+  ),
+  maxLayerBytes: whole(
+    "images.max_layer_bytes",
+    64 * 1024 ** 3,
+    1024,
+    Number.MAX_SAFE_INTEGER,
+    "Most bytes that one layer may unpack to.",
+  ),
+  maxLogLineBytes: whole(
+    "max_log_line_bytes",
+    16_384,
+    1024,
+    1_048_576,
+    "A longer line of a container's log is split and tagged P.",
+  ),
+  seccompProfile: text(
+    "seccomp_profile",
+    "",
+    "File with the profile that RuntimeDefault means; empty is the built-in one.",
+    "PATH",
+  ),
+} as const;
+
+/** What is in force: one value a setting, never changed after start. */
+export type Config = {
+  readonly [K in keyof typeof settings]: (typeof settings)[K] extends Setting<infer T> ? T : never;
+};
+
+/** The flag of a setting: `cni.conf_dir` is `--cni-conf-dir`. */
+export function flagOf(setting: { readonly key: string }): string {
+  return `--${setting.key.replaceAll(/[._]/g, "-")}`;
+}

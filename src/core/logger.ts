@@ -1,0 +1,18 @@
+/** Values that belong to a log line; a secret is never among them. */
+export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** What the rest of the project knows of logging; src/logging.ts makes one with winston. */
+export interface Logger {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+}
+
+/** Drops everything; for tests and for code that has no reader. */
+export const silentLogger: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};
