@@ -9,7 +9,7 @@ describe("admin.proto", () => {
   const definition = protoLoader.loadSync(protoPath, {
     keepCase: true,
     longs: String,
-    enums: Number,
+    enums: String,
     defaults: true,
     oneofs: true,
   });

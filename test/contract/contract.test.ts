@@ -257,7 +257,7 @@ describe("@grpc/proto-loader", () => {
   const definition = protoLoader.loadSync(protoPath, {
     keepCase: true,
     longs: String,
-    enums: Number,
+    enums: String,
     defaults: true,
     oneofs: true,
   });
@@ -276,19 +276,19 @@ describe("@grpc/proto-loader", () => {
     assert.equal(actual.length, RPC_COUNT);
   });
 
-  it("carries a request over the wire unchanged, int64 as text and enums as numbers", () => {
+  it("carries a request over the wire unchanged, int64 and enums as text", () => {
     const service = definition["runtime.v1.RuntimeService"] as protoLoader.ServiceDefinition;
     const rpc = service["CreateContainer"];
     assert.ok(rpc);
     const resources = { cpu_quota: "-1", memory_limit_in_bytes: "9223372036854775807" };
     const sent = {
       pod_sandbox_id: "p1",
-      config: { CDI_devices: [{ name: "v.com/c=d" }], stop_signal: 23, linux: { resources } },
+      config: { CDI_devices: [{ name: "v.com/c=d" }], stop_signal: "SIGTERM", linux: { resources } },
     };
     const received = rpc.requestDeserialize(rpc.requestSerialize(sent)) as typeof sent;
     assert.equal(received.pod_sandbox_id, "p1");
     assert.deepEqual(received.config.CDI_devices, sent.config.CDI_devices);
-    assert.equal(received.config.stop_signal, 23);
+    assert.equal(received.config.stop_signal, "SIGTERM");
     assert.equal(received.config.linux.resources.cpu_quota, "-1");
     assert.equal(received.config.linux.resources.memory_limit_in_bytes, "9223372036854775807");
   });
