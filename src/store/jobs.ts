@@ -130,7 +130,8 @@ export class JobJournal {
 
   #start<T>(request: JobRequest, work: (job: Job) => Promise<T>): Running {
     const abort = new AbortController();
-    const id = randomBytes(8).toString("hex");
+    const startedAt = this.#clock();
+    const id = newJobId(startedAt);
     const running: Running = {
       record: {
         id,
@@ -138,7 +139,7 @@ export class JobJournal {
         subject: request.subject,
         arguments: request.arguments ?? {},
         state: "running",
-        startedAt: this.#clock(),
+        startedAt,
         stages: [],
         result: "",
         error: "",
@@ -216,6 +217,11 @@ export class JobJournal {
       },
     };
   }
+}
+
+/** Sorts by age: milliseconds since the epoch, then chance. */
+function newJobId(startedAt: bigint): string {
+  return (startedAt / 1_000_000n).toString(16).padStart(12, "0") + randomBytes(4).toString("hex");
 }
 
 function amendStage(running: Running, index: number, change: Partial<JobStage>): void {
