@@ -1,0 +1,194 @@
+import { chmod, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { RuntimeError, hasCode } from "../../core/errors.ts";
+import { launcherSocketName } from "../protocol/launch.ts";
+import type {
+  Created,
+  CreatePodRequest,
+  DestroyRequest,
+  LauncherRequest,
+  PodCreated,
+  RemovePodRequest,
+} from "../protocol/messages.ts";
+import { Channel, type ChannelListener, type Unnumbered } from "./channel.ts";
+import { type Identity, readIdentity } from "./identity.ts";
+import { type LauncherProgram, startLauncherProcess } from "./launcher-process.ts";
+import { podCreatedOf } from "./replies.ts";
+import { type CreateOptions, ShimConnection, nothing } from "./shim-connection.ts";
+import { type Wait, bounded, remaining } from "./wait.ts";
+
+/** How often a launcher that starts is tried. */
+const startPollMs = 5;
+
+/** How long a launcher may take to say hello before it counts as hung. */
+const greetTimeoutMs = 3_000;
+
+/** How long a launcher of another build has to end after it was asked to. */
+const shutdownTimeoutMs = 2_000;
+
+/** Where the launcher runs, and of what. */
+export interface LauncherOptions extends LauncherProgram {
+  /** The daemon's folder for what does not outlive a boot; the launcher's is `launcher` in it. */
+  readonly runDir: string;
+}
+
+/**
+ * The daemon's side of the launcher. Every request goes over a connection of its own; a launcher that is absent is
+ * started again by the request that misses it, one of another build is replaced.
+ */
+export class Launcher {
+  readonly identity: Identity;
+  private readonly options: LauncherOptions;
+  private readonly folder: string;
+  private readonly socket: string;
+  private starting: Promise<void> | undefined;
+
+  private constructor(options: LauncherOptions, identity: Identity) {
+    this.identity = identity;
+    this.options = options;
+    this.folder = join(options.runDir, "launcher");
+    this.socket = join(this.folder, launcherSocketName);
+  }
+
+  /** Finds the launcher or starts it, and checks that it answers: `unavailable` with its last words when it does not. */
+  static async ensure(options: LauncherOptions, wait: Wait = {}): Promise<Launcher> {
+    const launcher = new Launcher(options, await readIdentity(options.bundle));
+    await mkdir(launcher.folder, { recursive: true, mode: 0o700 });
+    await chmod(launcher.folder, 0o700);
+    const build = await launcher.runningBuild(wait);
+    if (build !== launcher.identity.build) {
+      if (build !== undefined) await launcher.retire();
+      await launcher.start(wait);
+    }
+    return launcher;
+  }
+
+  /**
+   * Makes a container, blocked before its execve. Given up or failed, the connection is cut and the shim undoes what
+   * it made.
+   */
+  async create(
+    options: CreateOptions,
+    wait: Wait = {},
+  ): Promise<{ readonly created: Created; readonly connection: ShimConnection }> {
+    const startedAt = performance.now();
+    return await ShimConnection.create(
+      (listener) => this.reach(listener, wait),
+      this.identity,
+      options,
+      () => remaining(wait, startedAt),
+    );
+  }
+
+  /** Makes and pins a pod's namespaces. */
+  async createPod(request: Omit<CreatePodRequest, "type" | "seq">, wait: Wait = {}): Promise<PodCreated> {
+    return await this.ask({ type: "create-pod", ...request }, podCreatedOf, wait);
+  }
+
+  /** Undoes {@link createPod}; what is gone already is no error. */
+  async removePod(request: Omit<RemovePodRequest, "type" | "seq">, wait: Wait = {}): Promise<void> {
+    await this.ask({ type: "remove-pod", ...request }, nothing, wait);
+  }
+
+  /** Kills and removes what a lost shim left in its cgroup. */
+  async destroy(request: Omit<DestroyRequest, "type" | "seq">, wait: Wait = {}): Promise<void> {
+    await this.ask({ type: "destroy", ...request }, nothing, wait);
+  }
+
+  /** Ends the launcher; its shims live on. A launcher that is not there is no error. */
+  async shutdown(wait: Wait = {}): Promise<void> {
+    try {
+      const channel = await this.open(unheard, wait);
+      await channel.request({ type: "shutdown" }, nothing, wait).finally(() => {
+        channel.close();
+      });
+    } catch (thrown) {
+      if (!hasCode(thrown, "unavailable")) throw thrown;
+    }
+  }
+
+  private async ask<T>(
+    message: Unnumbered<LauncherRequest>,
+    parse: (ok: unknown) => T,
+    wait: Wait,
+  ): Promise<T> {
+    const startedAt = performance.now();
+    const channel = await this.reach(unheard, wait);
+    try {
+      return await channel.request(message, parse, remaining(wait, startedAt));
+    } finally {
+      channel.close();
+    }
+  }
+
+  /** A connection to the launcher; one that is absent is started, once for all who miss it at the same time. */
+  private async reach(listener: ChannelListener, wait: Wait): Promise<Channel> {
+    const startedAt = performance.now();
+    try {
+      return await this.open(listener, wait);
+    } catch (thrown) {
+      if (!hasCode(thrown, "unavailable")) throw thrown;
+    }
+    this.starting ??= this.start({}).finally(() => {
+      this.starting = undefined;
+    });
+    await this.starting;
+    return await this.open(listener, remaining(wait, startedAt));
+  }
+
+  private async open(listener: ChannelListener, wait: Wait): Promise<Channel> {
+    const { channel } = await Channel.open(this.socket, this.identity, listener, wait);
+    return channel;
+  }
+
+  /** What runs now: undefined is nothing, the empty text a launcher that hangs or speaks no protocol of ours. */
+  private async runningBuild(wait: Wait): Promise<string | undefined> {
+    const timeoutMs = Math.min(greetTimeoutMs, wait.timeoutMs ?? greetTimeoutMs);
+    try {
+      const { channel, peer } = await Channel.open(this.socket, this.identity, unheard, {
+        ...wait,
+        timeoutMs,
+      });
+      channel.close();
+      return peer.build;
+    } catch (thrown) {
+      if (hasCode(thrown, "unavailable")) return undefined;
+      if (hasCode(thrown, "deadline-exceeded") || hasCode(thrown, "failed-precondition")) return "";
+      throw thrown;
+    }
+  }
+
+  /** Asks a launcher of another build to end; one that does not answer keeps its shims, and loses its socket. */
+  private async retire(): Promise<void> {
+    try {
+      await this.shutdown({ timeoutMs: shutdownTimeoutMs });
+    } catch (thrown) {
+      if (!(thrown instanceof RuntimeError)) throw thrown;
+    }
+  }
+
+  private async start(wait: Wait): Promise<void> {
+    const process = await startLauncherProcess(this.options, this.folder, this.identity.build);
+    const enough = new AbortController();
+    try {
+      await bounded<undefined>("start of the launcher", wait, ({ resolve, reject }) => {
+        process.failed.catch(reject);
+        this.untilServing(enough.signal).then(resolve, reject);
+      });
+    } finally {
+      enough.abort();
+      process.release();
+    }
+  }
+
+  private async untilServing(enough: AbortSignal): Promise<undefined> {
+    while (!enough.aborted) {
+      if ((await this.runningBuild({ signal: enough })) === this.identity.build) return;
+      await sleep(startPollMs);
+    }
+  }
+}
+
+/** A launcher sends nothing unasked. */
+const unheard: ChannelListener = { onEvent: () => undefined, onOutput: () => undefined };

@@ -1,0 +1,159 @@
+import type { SpecResources } from "../../core/oci-runtime-spec.ts";
+import type { Created, CreateRequest, ExitRecord, KillRequest, ShimState } from "../protocol/messages.ts";
+import type { RuntimeError } from "../../core/errors.ts";
+import { AttachSession, type AttachStreams } from "./attach.ts";
+import { Channel, type ChannelListener } from "./channel.ts";
+import { ExecSession, type ExecCommand } from "./exec.ts";
+import type { Identity } from "./identity.ts";
+import type { OutputHandlers } from "./output.ts";
+import { createdOf, startedOf, stateOf } from "./replies.ts";
+import type { Wait } from "./wait.ts";
+
+/** What a caller says of the container to make; the launcher's client adds the rest. */
+export type CreateOptions = Omit<CreateRequest, "type" | "seq">;
+
+/** Told once how the container ended. */
+export type ExitListener = (record: ExitRecord) => void;
+
+/** The daemon's lasting connection to one shim. */
+export class ShimConnection {
+  private readonly socket: string;
+  private readonly identity: Identity;
+  private readonly channel: Channel;
+  private readonly exits: ExitWatch;
+
+  private constructor(socket: string, identity: Identity, channel: Channel, exits: ExitWatch) {
+    this.socket = socket;
+    this.identity = identity;
+    this.channel = channel;
+    this.exits = exits;
+  }
+
+  /** Reaches the shim that serves `socket`, of this daemon's build or an earlier one; `unavailable` when it is gone. */
+  static async connect(socket: string, identity: Identity, wait: Wait = {}): Promise<ShimConnection> {
+    const exits = new ExitWatch();
+    const { channel } = await Channel.open(socket, identity, exits, wait);
+    return new ShimConnection(socket, identity, channel, exits);
+  }
+
+  /** Makes a container over a fresh connection to the launcher, which becomes the connection to its shim. */
+  static async create(
+    reachLauncher: (listener: ChannelListener) => Promise<Channel>,
+    identity: Identity,
+    options: CreateOptions,
+    left: () => Wait,
+  ): Promise<{ readonly created: Created; readonly connection: ShimConnection }> {
+    const exits = new ExitWatch();
+    const channel = await reachLauncher(exits);
+    try {
+      const created = await channel.request({ type: "create", ...options }, createdOf, left());
+      return { created, connection: new ShimConnection(options.socket, identity, channel, exits) };
+    } catch (thrown) {
+      channel.close();
+      throw thrown;
+    }
+  }
+
+  /** Resolves once the connection is gone, with the reason; the shim may live on. */
+  get closed(): Promise<RuntimeError> {
+    return this.channel.closed;
+  }
+
+  /** Lets the created process go on to execve; returns the time of it, nanoseconds since the epoch. */
+  async start(wait: Wait = {}): Promise<bigint> {
+    const { startedAt } = await this.channel.request({ type: "start" }, startedOf, wait);
+    return BigInt(startedAt);
+  }
+
+  async state(wait: Wait = {}): Promise<ShimState> {
+    return await this.channel.request({ type: "state" }, stateOf, wait);
+  }
+
+  /** Sends a signal to the first process, or to everything in the container's cgroup. */
+  async kill(signal: number, scope: KillRequest["scope"], wait: Wait = {}): Promise<void> {
+    await this.channel.request({ type: "kill", signal, scope }, nothing, wait);
+  }
+
+  /** Changes the limits named in `resources` and keeps all others. */
+  async update(resources: SpecResources, wait: Wait = {}): Promise<void> {
+    await this.channel.request({ type: "update", resources }, nothing, wait);
+  }
+
+  /** Goes on in a fresh file at the log's path; when this returns the file exists. */
+  async reopenLog(wait: Wait = {}): Promise<void> {
+    await this.channel.request({ type: "reopen-log" }, nothing, wait);
+  }
+
+  /** Sets the size of the container's tty, in characters. */
+  async resize(rows: number, cols: number, wait: Wait = {}): Promise<void> {
+    await this.channel.request({ type: "resize", rows, cols }, nothing, wait);
+  }
+
+  async pause(wait: Wait = {}): Promise<void> {
+    await this.channel.request({ type: "pause" }, nothing, wait);
+  }
+
+  async resume(wait: Wait = {}): Promise<void> {
+    await this.channel.request({ type: "resume" }, nothing, wait);
+  }
+
+  /** Kills what there is and ends the shim, whatever its state. */
+  async delete(wait: Wait = {}): Promise<void> {
+    await this.channel.request({ type: "delete" }, nothing, wait);
+  }
+
+  /** Adds a process to the container, over a connection of its own. */
+  async exec(command: ExecCommand, handlers: OutputHandlers, wait: Wait = {}): Promise<ExecSession> {
+    return await ExecSession.begin(this.socket, this.identity, command, handlers, wait);
+  }
+
+  /** Joins the container's stdio, over a connection of its own. */
+  async attach(streams: AttachStreams, handlers: OutputHandlers, wait: Wait = {}): Promise<AttachSession> {
+    return await AttachSession.begin(this.socket, this.identity, streams, handlers, wait);
+  }
+
+  /** Calls `listener` when the container has ended, at once if it has; returns how to stop listening. */
+  onExit(listener: ExitListener): () => void {
+    return this.exits.add(listener);
+  }
+
+  /** Ends the connection; the shim and its container live on. */
+  close(): void {
+    this.channel.close();
+  }
+}
+
+/** Reads the answer of a request that has none. */
+export function nothing(): undefined {
+  return undefined;
+}
+
+/** Keeps the exit record once it is known, for those who ask later. */
+class ExitWatch implements ChannelListener {
+  private record: ExitRecord | undefined;
+  private readonly listeners = new Set<ExitListener>();
+
+  add(listener: ExitListener): () => void {
+    const { record } = this;
+    if (record !== undefined) {
+      queueMicrotask(() => {
+        listener(record);
+      });
+      return () => undefined;
+    }
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  onEvent(event: Parameters<ChannelListener["onEvent"]>[0]): void {
+    if (event.event !== "exit" || this.record !== undefined) return;
+    this.record = event.record;
+    for (const listener of this.listeners) listener(event.record);
+    this.listeners.clear();
+  }
+
+  /** A control connection carries no output. */
+  onOutput(): void {
+    return undefined;
+  }
+}
