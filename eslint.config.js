@@ -35,4 +35,27 @@ export default tseslint.config(
     },
   },
   { files: ["src/sys/**/*.ts"], rules: { "no-restricted-imports": "off" } },
+  {
+    // Compiled to Lua: errors are plain tables, 0 and "" are true, the FFI is spoken in one folder alone.
+    files: ["src/shim/program/**/*.ts"],
+    rules: {
+      "@typescript-eslint/only-throw-error": "off",
+      "@typescript-eslint/no-unnecessary-condition": "off",
+      "@typescript-eslint/strict-boolean-expressions": [
+        "error",
+        { allowString: false, allowNumber: false, allowNullableObject: true, allowNullableBoolean: true },
+      ],
+      "no-restricted-imports": [
+        "error",
+        { paths: [{ name: "ffi", message: "the FFI is used through src/shim/program/ffi alone." }] },
+      ],
+    },
+  },
+  {
+    files: ["src/shim/program/ffi/*.ts"],
+    rules: {
+      "no-restricted-imports": "off",
+      "@typescript-eslint/no-unnecessary-type-parameters": "off",
+    },
+  },
 );

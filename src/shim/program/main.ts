@@ -1,0 +1,3 @@
+import { nowNanos } from "./ffi/time.ts";
+
+print(nowNanos());
