@@ -1,0 +1,184 @@
+import { AF_BRIDGE } from "../../sys/index.ts";
+import {
+  attribute,
+  attributeText,
+  attributeU32,
+  decodeAttributes,
+  nested,
+  NLM_F_ACK,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  NLM_F_REQUEST,
+  text,
+  u8,
+  u32,
+  type NetlinkMessage,
+} from "./message.ts";
+
+/** rtnetlink(7): message types for links. */
+export const RTM_NEWLINK = 16;
+export const RTM_DELLINK = 17;
+export const RTM_GETLINK = 18;
+export const RTM_SETLINK = 19;
+
+/** netdevice(7): `ifi_flags`. */
+export const IFF_UP = 0x1;
+export const IFF_PROMISC = 0x100;
+
+const IFLA_ADDRESS = 1;
+const IFLA_IFNAME = 3;
+const IFLA_MTU = 4;
+const IFLA_LINK = 5;
+const IFLA_MASTER = 10;
+const IFLA_PROTINFO = 12;
+const IFLA_LINKINFO = 18;
+const IFLA_NET_NS_FD = 28;
+const IFLA_EXT_MASK = 29;
+const IFLA_INFO_KIND = 1;
+const IFLA_INFO_DATA = 2;
+const VETH_INFO_PEER = 1;
+const IFLA_BRPORT_MODE = 4;
+const IFLA_BRPORT_ISOLATED = 33;
+/** Leaves counters out of the answer, which the kernel would have to sum up. */
+const RTEXT_FILTER_SKIP_STATS = 8;
+
+/** What may be asked of a link; what is absent is left to the kernel. */
+export interface LinkSettings {
+  readonly name?: string;
+  /** `02:42:…`, six bytes. */
+  readonly mac?: string;
+  readonly mtu?: number;
+  /** Index of the bridge it becomes a port of; 0 takes it off. */
+  readonly master?: number;
+  /** IFF_ bits, and which of them are meant. */
+  readonly flags?: number;
+  readonly flagsMask?: number;
+}
+
+/** The other end of a veth pair: made in the namespace that the file descriptor stands for. */
+export interface PeerSettings extends LinkSettings {
+  readonly name: string;
+  readonly netnsFd: number;
+}
+
+/** A link as the kernel tells of it. */
+export interface Link {
+  readonly index: number;
+  readonly name: string;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly flags: number;
+  /** The index of the bridge that it is a port of; 0 is none. */
+  readonly master: number;
+  /** The peer's index, in the peer's namespace; 0 is none. */
+  readonly peer: number;
+  /** `bridge`, `veth`...; empty for hardware and loopback. */
+  readonly kind: string;
+}
+
+/** Makes a bridge. */
+export function addBridge(settings: LinkSettings): NetlinkMessage {
+  const info = nested(IFLA_LINKINFO, text(IFLA_INFO_KIND, "bridge"));
+  return newLink(Buffer.concat([linkHeader(0, 0, settings), linkAttributes(settings), info]));
+}
+
+/** Makes a veth pair in one message, its peer straight in the other namespace. */
+export function addVeth(settings: LinkSettings, peer: PeerSettings): NetlinkMessage {
+  const peerBytes = Buffer.concat([
+    linkHeader(0, 0, peer),
+    linkAttributes(peer),
+    u32(IFLA_NET_NS_FD, peer.netnsFd),
+  ]);
+  const data = nested(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peerBytes));
+  const info = nested(IFLA_LINKINFO, text(IFLA_INFO_KIND, "veth"), data);
+  return newLink(Buffer.concat([linkHeader(0, 0, settings), linkAttributes(settings), info]));
+}
+
+/** Changes a link that is there. */
+export function setLink(index: number, settings: LinkSettings): NetlinkMessage {
+  return {
+    type: RTM_SETLINK,
+    flags: NLM_F_REQUEST | NLM_F_ACK,
+    payload: Buffer.concat([linkHeader(0, index, settings), linkAttributes(settings)]),
+  };
+}
+
+/** Sets the flags of a bridge's port. */
+export function setBridgePort(
+  index: number,
+  port: { readonly hairpin: boolean; readonly isolated: boolean },
+): NetlinkMessage {
+  const info = nested(
+    IFLA_PROTINFO,
+    u8(IFLA_BRPORT_MODE, Number(port.hairpin)),
+    u8(IFLA_BRPORT_ISOLATED, Number(port.isolated)),
+  );
+  return {
+    type: RTM_SETLINK,
+    flags: NLM_F_REQUEST | NLM_F_ACK,
+    payload: Buffer.concat([linkHeader(AF_BRIDGE, index, {}), info]),
+  };
+}
+
+/** Asks for one link by name. */
+export function getLink(name: string): NetlinkMessage {
+  const attributes = [text(IFLA_IFNAME, name), u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)];
+  return {
+    type: RTM_GETLINK,
+    flags: NLM_F_REQUEST | NLM_F_ACK,
+    payload: Buffer.concat([linkHeader(0, 0, {}), ...attributes]),
+  };
+}
+
+/** Deletes a link; a veth's peer goes with it. */
+export function deleteLink(index: number): NetlinkMessage {
+  return { type: RTM_DELLINK, flags: NLM_F_REQUEST | NLM_F_ACK, payload: linkHeader(0, index, {}) };
+}
+
+/** Reads the payload of RTM_NEWLINK. */
+export function decodeLink(payload: Buffer): Link {
+  const attributes = decodeAttributes(payload.subarray(16));
+  const info = decodeAttributes(attributes.get(IFLA_LINKINFO) ?? Buffer.alloc(0));
+  return {
+    index: payload.readInt32LE(4),
+    flags: payload.readUInt32LE(8),
+    name: attributeText(attributes.get(IFLA_IFNAME)),
+    mac: formatMac(attributes.get(IFLA_ADDRESS) ?? Buffer.alloc(0)),
+    mtu: attributeU32(attributes.get(IFLA_MTU)) ?? 0,
+    master: attributeU32(attributes.get(IFLA_MASTER)) ?? 0,
+    peer: attributeU32(attributes.get(IFLA_LINK)) ?? 0,
+    kind: attributeText(info.get(IFLA_INFO_KIND)),
+  };
+}
+
+/** Writes a hardware address as `02:42:ac:11:00:02`. */
+export function formatMac(bytes: Buffer): string {
+  return (bytes.toString("hex").match(/../g) ?? []).join(":");
+}
+
+function parseMac(mac: string): Buffer {
+  return Buffer.from(mac.replaceAll(":", ""), "hex");
+}
+
+function newLink(payload: Buffer): NetlinkMessage {
+  return { type: RTM_NEWLINK, flags: NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, payload };
+}
+
+/** struct ifinfomsg: family, type, index, flags, change mask. */
+function linkHeader(family: number, index: number, settings: LinkSettings): Buffer {
+  const header = Buffer.alloc(16);
+  header.writeUInt8(family, 0);
+  header.writeInt32LE(index, 4);
+  header.writeUInt32LE(settings.flags ?? 0, 8);
+  header.writeUInt32LE(settings.flagsMask ?? settings.flags ?? 0, 12);
+  return header;
+}
+
+function linkAttributes(settings: LinkSettings): Buffer {
+  const attributes: Buffer[] = [];
+  if (settings.name !== undefined) attributes.push(text(IFLA_IFNAME, settings.name));
+  if (settings.mac !== undefined) attributes.push(attribute(IFLA_ADDRESS, parseMac(settings.mac)));
+  if (settings.mtu !== undefined) attributes.push(u32(IFLA_MTU, settings.mtu));
+  if (settings.master !== undefined) attributes.push(u32(IFLA_MASTER, settings.master));
+  return Buffer.concat(attributes);
+}
