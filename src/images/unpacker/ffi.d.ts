@@ -1,0 +1,23 @@
+/** LuaJIT's FFI library, as far as this program uses it. @see https://luajit.org/ext_ffi_api.html */
+declare module "ffi" {
+  /** A C array of bytes, or a pointer to one; indexes start at 0. */
+  export interface Bytes {
+    [index: number]: number;
+    readonly cType: "uint8_t*";
+  }
+
+  /** Any other C object or pointer; `Name` keeps kinds apart. */
+  export interface Struct<Name extends string> {
+    readonly cType: Name;
+  }
+
+  export function cdef(this: void, declarations: string): void;
+  export function load(this: void, library: string): unknown;
+  export function string(this: void, from: Bytes, length?: number): string;
+  export function copy(this: void, to: Bytes, from: Bytes | string, length: number): void;
+  export function errno(this: void): number;
+  export function sizeof(this: void, object: unknown): number;
+  function allocate(this: void, cType: string, ...values: unknown[]): unknown;
+  export { allocate as new };
+  export const C: unknown;
+}

@@ -1,0 +1,147 @@
+import * as ffi from "ffi";
+import type { Bytes, Struct } from "ffi";
+
+ffi.cdef(`
+  typedef struct { long tv_sec; long tv_nsec; } berth_timespec;
+  typedef struct { uint64_t ino; int64_t off; unsigned short reclen; unsigned char type; char name[256]; } berth_dirent;
+  typedef struct { uint64_t rlim_cur; uint64_t rlim_max; } berth_rlimit;
+  typedef struct { uint32_t version; int pid; } berth_cap_header;
+  typedef struct { uint32_t effective, permitted, inheritable; } berth_cap_set;
+  typedef struct { uint16_t code; uint8_t jt; uint8_t jf; uint32_t k; } berth_bpf;
+  typedef struct { unsigned short len; berth_bpf *filter; } berth_bpf_program;
+
+  // read, write and readlinkat return an int here: counts stay below 2^31 and LuaJIT boxes every long.
+  int read(int fd, void *buffer, size_t count);
+  int write(int fd, const void *buffer, size_t count);
+  int close(int fd);
+  // Variadic in C; the same registers carry a fixed third argument on x86-64 and arm64.
+  int open(const char *path, int flags, unsigned mode);
+  int mkdirat(int dirfd, const char *path, unsigned mode);
+  int mknodat(int dirfd, const char *path, unsigned mode, uint64_t dev);
+  int linkat(int olddirfd, const char *oldpath, int newdirfd, const char *newpath, int flags);
+  int symlinkat(const char *target, int newdirfd, const char *linkpath);
+  int unlinkat(int dirfd, const char *path, int flags);
+  int readlinkat(int dirfd, const char *path, uint8_t *buffer, size_t size);
+  int fchownat(int dirfd, const char *path, unsigned owner, unsigned group, int flags);
+  int fchmodat(int dirfd, const char *path, unsigned mode, int flags);
+  int utimensat(int dirfd, const char *path, const berth_timespec *times, int flags);
+  int fchown(int fd, unsigned owner, unsigned group);
+  int fchmod(int fd, unsigned mode);
+  int futimens(int fd, const berth_timespec *times);
+  int ftruncate(int fd, int64_t length);
+  int64_t lseek(int fd, int64_t offset, int whence);
+  int fsetxattr(int fd, const char *name, const void *value, size_t size, int flags);
+  int lsetxattr(const char *path, const char *name, const void *value, size_t size, int flags);
+  int syncfs(int fd);
+  void *opendir(const char *name);
+  berth_dirent *readdir(void *dirp);
+  int closedir(void *dirp);
+  unsigned umask(unsigned mask);
+  int unshare(int flags);
+  int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
+  int umount2(const char *target, int flags);
+  int chdir(const char *path);
+  int prctl(int option, unsigned long arg2, unsigned long arg3, unsigned long arg4, unsigned long arg5);
+  int setrlimit(int resource, const berth_rlimit *limit);
+  long syscall(long number, ...);
+  int getppid(void);
+  char *strerror(int errnum);
+  void *mmap(void *addr, size_t length, int prot, int flags, int fd, int64_t offset);
+  int mprotect(void *addr, size_t len, int prot);
+  int munmap(void *addr, size_t length);
+`);
+
+/** Access and modification time. */
+export type Timespecs = Record<0 | 1, { tv_sec: number; tv_nsec: number }>;
+export type Directory = Struct<"DIR*">;
+
+/** The C library's calls, named and ordered as in their man pages. All return -1 (or null) with errno on failure. */
+export interface LibC {
+  read(this: void, fd: number, buffer: Bytes, count: number): number;
+  write(this: void, fd: number, buffer: Bytes | string, count: number): number;
+  close(this: void, fd: number): number;
+  open(this: void, path: string, flags: number, mode: number): number;
+  mkdirat(this: void, dirfd: number, path: string, mode: number): number;
+  mknodat(this: void, dirfd: number, path: string, mode: number, dev: number): number;
+  linkat(this: void, olddirfd: number, oldpath: string, newdirfd: number, newpath: string, flags: number): number;
+  symlinkat(this: void, target: string, newdirfd: number, linkpath: string): number;
+  unlinkat(this: void, dirfd: number, path: string, flags: number): number;
+  readlinkat(this: void, dirfd: number, path: string, buffer: Bytes, size: number): number;
+  fchownat(this: void, dirfd: number, path: string, owner: number, group: number, flags: number): number;
+  fchmodat(this: void, dirfd: number, path: string, mode: number, flags: number): number;
+  utimensat(this: void, dirfd: number, path: string, times: Timespecs, flags: number): number;
+  fchown(this: void, fd: number, owner: number, group: number): number;
+  fchmod(this: void, fd: number, mode: number): number;
+  futimens(this: void, fd: number, times: Timespecs): number;
+  ftruncate(this: void, fd: number, length: number): number;
+  lseek(this: void, fd: number, offset: number, whence: number): number;
+  fsetxattr(this: void, fd: number, name: string, value: string, size: number, flags: number): number;
+  lsetxattr(this: void, path: string, name: string, value: string, size: number, flags: number): number;
+  syncfs(this: void, fd: number): number;
+  opendir(this: void, name: string): Directory | undefined;
+  readdir(this: void, directory: Directory): { readonly name: Bytes } | undefined;
+  closedir(this: void, directory: Directory): number;
+  umask(this: void, mask: number): number;
+  unshare(this: void, flags: number): number;
+  mount(
+    this: void,
+    source: string,
+    target: string,
+    type: string | undefined,
+    flags: number,
+    data: undefined,
+  ): number;
+  umount2(this: void, target: string, flags: number): number;
+  chdir(this: void, path: string): number;
+  prctl(this: void, option: number, arg2: number, arg3: number, arg4: number, arg5: number): number;
+  setrlimit(this: void, resource: number, limit: Struct<"berth_rlimit">): number;
+  syscall(this: void, number: unknown, ...args: unknown[]): number;
+  getppid(this: void): number;
+  strerror(this: void, errnum: number): Bytes;
+  mmap(
+    this: void,
+    address: undefined,
+    length: number,
+    prot: number,
+    flags: number,
+    fd: number,
+    offset: number,
+  ): Struct<"void*">;
+  mprotect(this: void, address: Struct<"void*">, length: number, prot: number): number;
+  munmap(this: void, address: Struct<"void*">, length: number): number;
+}
+
+export const libc = ffi.C as LibC;
+
+/** `pointer + bytes` in C. */
+export function advance(pointer: Bytes, bytes: number): Bytes {
+  return plus(pointer, bytes);
+}
+declare const plus: LuaAddition<Bytes, number, Bytes>;
+
+/** An argument of a variadic call, where a plain number would be passed as a double. */
+export function long(value: number): unknown {
+  return ffi.new("long", value);
+}
+
+export const atFdCwd = -100;
+export const errnos = { enoent: 2, eintr: 4, eexist: 17, enotdir: 20, eisdir: 21, enotempty: 39, enotsup: 95 } as const;
+
+/** What the daemon turns into a RuntimeError: a call that failed, a malformed stream, or a limit that was met. */
+export interface Failure {
+  readonly kind: "errno" | "format" | "limit";
+  readonly errno: number;
+  readonly message: string;
+}
+
+/** Ends the work; caught once, in main. */
+export function fail(kind: "format" | "limit", message: string): never {
+  return error({ kind, errno: 0, message } satisfies Failure as unknown as string, 0);
+}
+
+/** Ends the work because of errno, which is read first. */
+export function failErrno(what: string): never {
+  const errno = ffi.errno();
+  const message = `${what}: ${ffi.string(libc.strerror(errno))}`;
+  return error({ kind: "errno", errno, message } satisfies Failure as unknown as string, 0);
+}

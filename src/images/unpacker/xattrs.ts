@@ -1,0 +1,29 @@
+import * as ffi from "ffi";
+import { errnos, failErrno, libc } from "./libc.ts";
+
+/**
+ * Attributes a layer may set. Overlay's own would redirect or hide other layers' files, labels of security modules
+ * belong to the host; such are left out and counted.
+ */
+function isAllowed(name: string): boolean {
+  if (name === "security.capability") return true;
+  if (string.find(name, "^user%.overlay%.")[0] !== undefined) return false;
+  if (string.find(name, "^trusted%.overlay%.")[0] !== undefined) return false;
+  for (const prefix of ["^user%.", "^trusted%.", "^system%.posix_acl_"]) {
+    if (string.find(name, prefix)[0] !== undefined) return true;
+  }
+  return false;
+}
+
+/** Sets the attributes of a path, not following a symbolic link; returns how many were left out. */
+export function applyXattrs(path: string, xattrs: Record<string, string>): number {
+  let skipped = 0;
+  for (const [name, value] of pairs(xattrs)) {
+    if (!isAllowed(name)) skipped += 1;
+    else if (libc.lsetxattr(path, name, value, value.length, 0) !== 0) {
+      if (ffi.errno() !== errnos.enotsup) failErrno(`set attribute ${name} of ${path}`);
+      skipped += 1;
+    }
+  }
+  return skipped;
+}
