@@ -1,4 +1,4 @@
-import { failure } from "./ffi/error.ts";
+import { failure } from "./failure.ts";
 
 /**
  * JSON for the shim: made for the interpreter, so the work is done by the string library's C functions.
@@ -185,11 +185,11 @@ function parseEscaped(text: string, open: number): Parsed<string> {
 function parseUnicodeEscape(text: string, at: number): Parsed<string> {
   const [digits] = string.match(text, "^\\u(%x%x%x%x)", at);
   if (digits === undefined) fail(`malformed \\u escape at byte ${at}`);
-  const unit = tonumber(digits, 16)!;
+  const unit = tonumber(digits, 16) ?? 0;
   if (unit < 0xd800 || unit > 0xdfff) return $multi(utf8Of(unit), at + 6);
   const [low] = string.match(text, "^\\u([dD][c-fC-F]%x%x)", at + 6);
   if (unit > 0xdbff || low === undefined) return $multi(utf8Of(0xfffd), at + 6);
-  return $multi(utf8Of(0x10000 + (unit - 0xd800) * 0x400 + (tonumber(low, 16)! - 0xdc00)), at + 12);
+  return $multi(utf8Of(0x10000 + (unit - 0xd800) * 0x400 + ((tonumber(low, 16) ?? 0) - 0xdc00)), at + 12);
 }
 
 function utf8Of(code: number): string {

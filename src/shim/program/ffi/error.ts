@@ -1,11 +1,10 @@
 import * as ffi from "ffi";
 import type { ShimFailure } from "../../protocol/messages.ts";
+import { type Failure, failure } from "../failure.ts";
 import { C } from "./libc.ts";
 
-/** What is thrown in this program: an answer to the client, plus the path it is about. */
-export interface Failure extends ShimFailure {
-  readonly failure: true;
-}
+export { failure };
+export type { Failure };
 
 /** Error numbers that code here tells apart (errno(3)). */
 export const E = {
@@ -48,11 +47,6 @@ export function errno(): number {
 /** `no such file or directory` for 2: strerror(3), lower case. */
 export function errorText(number: number): string {
   return string.lower(ffi.string(C.strerror(number)));
-}
-
-/** A failure that is not a system call's. */
-export function failure(code: ShimFailure["code"], message: string): Failure {
-  return { failure: true, code, message };
 }
 
 /** The failure of the system call just made, from errno: `mount /proc: operation not permitted`. */
