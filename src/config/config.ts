@@ -9,8 +9,10 @@ export const defaultConfigFile = "/etc/berth/config.toml";
 
 /** What the command line asked for. */
 export type Invocation =
-  | { readonly action: "serve" | "check"; readonly config: Config; readonly warnings: readonly string[] }
-  | { readonly action: "help" | "version" };
+  | { readonly action: "serve"; readonly config: Config; readonly warnings: readonly string[] }
+  | { readonly action: "check"; readonly config: Config; readonly warnings: readonly string[] }
+  | { readonly action: "help" }
+  | { readonly action: "version" };
 
 const all: readonly [keyof Config, Setting<unknown>][] = Object.entries(settings) as [
   keyof Config,

@@ -65,7 +65,13 @@ export interface PodNetwork {
 export type PodState =
   | { readonly state: "creating" }
   | { readonly state: "ready"; readonly network: PodNetwork }
-  | { readonly state: "not-ready"; readonly network: PodNetwork; readonly since: bigint };
+  | {
+      readonly state: "not-ready";
+      readonly network: PodNetwork;
+      readonly since: bigint;
+      /** `owed` until processes, network and namespaces are gone. */
+      readonly teardown: "owed" | "done";
+    };
 
 /** A pod as kept in the store. */
 export interface Pod {
@@ -77,6 +83,6 @@ export interface Pod {
   /** The kernel's boot id when the pod was made: its namespaces do not outlive it. */
   readonly bootId: string;
   /** The pod's PID 1 where its containers share a PID namespace. */
-  readonly reaper?: { readonly pid: number };
+  readonly reaper?: { readonly pid: number; readonly startTicks: number };
   readonly state: PodState;
 }

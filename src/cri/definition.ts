@@ -10,6 +10,9 @@ const options: Options = { keepCase: true, longs: String, enums: String, default
 /** Both sides of the socket: the CRI's two services and Berth's own. */
 export function loadServices(): RuntimeTypes & AdminTypes {
   const api = join(import.meta.dirname, "../../api");
-  const definition = loadSync([join(api, "runtime/v1/api.proto"), join(api, "berth/v1/admin.proto")], options);
+  const definition = loadSync(
+    [join(api, "runtime/v1/api.proto"), join(api, "berth/v1/admin.proto")],
+    options,
+  );
   return loadPackageDefinition(definition) as unknown as RuntimeTypes & AdminTypes;
 }

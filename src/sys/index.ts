@@ -19,3 +19,10 @@ export { statfs, type FileSystem } from "./statfs.ts";
 export { flock } from "./flock.ts";
 export { bind, recv, sendto, sendtoInThread, setsockopt, sockaddrNl, sockaddrUn, socket } from "./socket.ts";
 export { sdNotify } from "./sd-notify.ts";
+export { acceptsMountOption, hasSystemCall, probedCalls, type ProbedCall } from "./probe.ts";
+export {
+  createSeccompCompiler,
+  openLibseccomp,
+  type SeccompCompiler,
+  type SeccompFilter,
+} from "./seccomp.ts";

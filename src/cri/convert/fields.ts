@@ -54,3 +54,13 @@ export function oneOf<T>(field: string, value: string | number, names: Readonly<
   const found = typeof value === "string" && Object.hasOwn(names, value) ? names[value] : undefined;
   return found ?? invalid(field, `unknown value ${value}`);
 }
+
+/** The longest wait that a request can ask for: what a timer of Node can hold. */
+const maxSeconds = 2n ** 31n / 1000n - 1n;
+
+/** Seconds of a request in milliseconds; what is longer than a timer can hold is cut to that. */
+export function secondsToMs(field: string, value: string): number {
+  const seconds = BigInt(value);
+  if (seconds < 0n) invalid(field, `${value} is negative`);
+  return Number(seconds > maxSeconds ? maxSeconds : seconds) * 1000;
+}

@@ -40,6 +40,15 @@ export function resourcesFromProto(
   });
 }
 
+/** Reads a change of resources: unlike at creation a 0 in oom_score_adj is "not set", since the kernel's stays. */
+export function resourceChangeFromProto(
+  field: string,
+  proto: LinuxContainerResources__Output,
+): LinuxResources {
+  const { oomScoreAdj, ...change } = resourcesFromProto(field, proto);
+  return oomScoreAdj === undefined || oomScoreAdj === 0 ? change : { ...change, oomScoreAdj };
+}
+
 /** Writes resources as ContainerStatus shows them. */
 export function resourcesToProto(resources: LinuxResources): LinuxContainerResources {
   return {

@@ -84,6 +84,10 @@ export interface CreateRequest {
   readonly stdin: "closed" | "open" | "open-once";
   /** File with the filter as an array of `struct sock_filter`, made from `linux.seccomp` by the daemon. */
   readonly seccompFilter?: { readonly path: string; readonly flags: readonly string[] };
+  /** Folders of the rootfs that are made, and stay writable where the root is read-only. */
+  readonly imageVolumes: readonly string[];
+  /** Bind sources on the host that are made as folders where they are missing, as other runtimes do. */
+  readonly createSources: readonly string[];
 }
 
 /** A log in the CRI's format. */

@@ -1,0 +1,33 @@
+import type { Image } from "../../core/image.ts";
+import { parseImageUser } from "../../oci/index.ts";
+import type { AuthConfig__Output } from "../types/runtime/v1/AuthConfig.ts";
+import type { Image as ImageProto } from "../types/runtime/v1/Image.ts";
+import type { RegistryAuth } from "../../images/index.ts";
+
+/** An image as ListImages and ImageStatus show it. */
+export function imageToProto(image: Image): ImageProto {
+  const user = parseImageUser(image.process.user);
+  return {
+    id: image.id,
+    repo_tags: [...image.tags],
+    repo_digests: [...image.repoDigests],
+    size: String(image.sizeBytes),
+    uid: "uid" in user ? { value: String(user.uid) } : null,
+    username: "username" in user ? user.username : "",
+    spec: { image: image.id },
+    pinned: image.pinned,
+  };
+}
+
+/** Credentials of one pull; absent where the request has none. */
+export function authFromProto(proto: AuthConfig__Output | null): RegistryAuth | undefined {
+  if (proto === null || Object.values(proto).every((value) => value === "")) return undefined;
+  return {
+    username: proto.username,
+    password: proto.password,
+    auth: proto.auth,
+    serverAddress: proto.server_address,
+    identityToken: proto.identity_token,
+    registryToken: proto.registry_token,
+  };
+}

@@ -1,0 +1,95 @@
+import { chmod, chown, mkdir, rm } from "node:fs/promises";
+import { connect } from "node:net";
+import { dirname } from "node:path";
+import { Server, ServerCredentials, type UntypedServiceImplementation } from "@grpc/grpc-js";
+import { RuntimeError } from "../core/errors.ts";
+import { maxGrpcMessageBytes } from "../core/limits.ts";
+import { loadServices } from "./definition.ts";
+
+/** Where the services are offered and to whom. */
+export interface ServerOptions {
+  readonly socket: string;
+  /** Group that may connect besides root. */
+  readonly groupId?: number;
+}
+
+/** The handlers of one service, by RPC name; an RPC without one is answered with UNIMPLEMENTED. */
+export interface Services {
+  readonly runtime: UntypedServiceImplementation;
+  readonly image: UntypedServiceImplementation;
+  readonly admin: UntypedServiceImplementation;
+}
+
+/** A server that answers until it is disposed of. */
+export interface RunningServer extends AsyncDisposable {
+  readonly socket: string;
+}
+
+/** How long calls under way have to end when the server stops; their jobs go on without them. */
+const graceMs = 2_000;
+
+/** Serves the CRI and the admin service on a unix socket, 0660; a stale socket is replaced, a live one is refused. */
+export async function serve(options: ServerOptions, services: Services): Promise<RunningServer> {
+  const { socket, groupId } = options;
+  await mkdir(dirname(socket), { recursive: true, mode: 0o711 });
+  await removeStaleSocket(socket);
+  const server = new Server({
+    "grpc.max_receive_message_length": maxGrpcMessageBytes,
+    "grpc.max_send_message_length": maxGrpcMessageBytes,
+  });
+  const definitions = loadServices();
+  server.addService(definitions.runtime.v1.RuntimeService.service, services.runtime);
+  server.addService(definitions.runtime.v1.ImageService.service, services.image);
+  server.addService(definitions.berth.v1.Admin.service, services.admin);
+  await bind(server, socket);
+  // Until here the daemon's umask keeps everyone else out.
+  if (groupId !== undefined) await chown(socket, 0, groupId);
+  await chmod(socket, 0o660);
+  return {
+    socket,
+    [Symbol.asyncDispose]: async () => {
+      await shutdown(server);
+      await rm(socket, { force: true });
+    },
+  };
+}
+
+function bind(server: Server, socket: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (error) => {
+      if (error === null) resolve();
+      else
+        reject(
+          new RuntimeError("internal", `cannot listen on ${socket}: ${error.message}`, { cause: error }),
+        );
+    });
+  });
+}
+
+function shutdown(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const force = setTimeout(() => {
+      server.forceShutdown();
+    }, graceMs);
+    server.tryShutdown(() => {
+      clearTimeout(force);
+      resolve();
+    });
+  });
+}
+
+/** Nobody answers on the socket of a daemon that was killed: it is removed. One that answers belongs to another. */
+async function removeStaleSocket(socket: string): Promise<void> {
+  const answered = await new Promise<boolean>((resolve) => {
+    const connection = connect(socket);
+    connection.once("connect", () => {
+      connection.destroy();
+      resolve(true);
+    });
+    connection.once("error", () => {
+      resolve(false);
+    });
+  });
+  if (answered) throw new RuntimeError("failed-precondition", `${socket} is served by another process`);
+  await rm(socket, { force: true });
+}

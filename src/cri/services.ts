@@ -1,0 +1,95 @@
+import type { UntypedServiceImplementation } from "@grpc/grpc-js";
+import type { Logger } from "../core/logger.ts";
+import type { Containers, Images, Inspection, Pods } from "../sandbox/index.ts";
+import type { JobJournal } from "../store/index.ts";
+import { containerExec } from "./handlers/admin-container-exec.ts";
+import { importImage } from "./handlers/admin-import-image.ts";
+import { info } from "./handlers/admin-info.ts";
+import { listJobs } from "./handlers/admin-list-jobs.ts";
+import { containerStatus } from "./handlers/container-status.ts";
+import { createContainer } from "./handlers/create-container.ts";
+import { execSync } from "./handlers/exec-sync.ts";
+import { imageFsInfo } from "./handlers/image-fs-info.ts";
+import { imageStatus } from "./handlers/image-status.ts";
+import { listContainers } from "./handlers/list-containers.ts";
+import { listImages } from "./handlers/list-images.ts";
+import { listPodSandbox } from "./handlers/list-pod-sandbox.ts";
+import { podSandboxStatus } from "./handlers/pod-sandbox-status.ts";
+import { pullImage } from "./handlers/pull-image.ts";
+import { removeContainer } from "./handlers/remove-container.ts";
+import { removeImage } from "./handlers/remove-image.ts";
+import { removePodSandbox } from "./handlers/remove-pod-sandbox.ts";
+import { reopenContainerLog } from "./handlers/reopen-container-log.ts";
+import { runPodSandbox } from "./handlers/run-pod-sandbox.ts";
+import { runtimeConfig } from "./handlers/runtime-config.ts";
+import { startContainer } from "./handlers/start-container.ts";
+import { status } from "./handlers/status.ts";
+import { stopContainer } from "./handlers/stop-container.ts";
+import { stopPodSandbox } from "./handlers/stop-pod-sandbox.ts";
+import { updateContainerResources } from "./handlers/update-container-resources.ts";
+import { updateRuntimeConfig } from "./handlers/update-runtime-config.ts";
+import { version } from "./handlers/version.ts";
+import type { RuntimeHealth } from "./runtime-health.ts";
+import type { Services } from "./server.ts";
+import { unary, type CallVisibility, type UnaryHandler } from "./unary.ts";
+
+/** What the handlers work on. */
+export interface ServicesDeps {
+  readonly pods: Pods;
+  readonly containers: Containers;
+  readonly images: Images;
+  readonly inspection: Inspection;
+  readonly jobs: JobJournal;
+  readonly health: RuntimeHealth;
+  readonly logger: Logger;
+  readonly runtimeVersion: string;
+}
+
+/** Every RPC that is answered, by service: the table of contents of handlers/. */
+export function createServices(deps: ServicesDeps): Services {
+  const { pods, containers, images, inspection, jobs, health, logger } = deps;
+  const wrap =
+    (visibility: CallVisibility) =>
+    <Request, Response>(
+      name: string,
+      handler: UnaryHandler<Request, Response>,
+    ): UntypedServiceImplementation =>
+      ({ [name]: unary(name, visibility, logger, handler) }) as unknown as UntypedServiceImplementation;
+  const notable = wrap("notable");
+  const routine = wrap("routine");
+  return {
+    runtime: {
+      ...routine("Version", version(deps.runtimeVersion)),
+      ...routine("Status", status(health)),
+      ...routine("RuntimeConfig", runtimeConfig()),
+      ...notable("UpdateRuntimeConfig", updateRuntimeConfig()),
+      ...notable("RunPodSandbox", runPodSandbox(pods)),
+      ...notable("StopPodSandbox", stopPodSandbox(pods)),
+      ...notable("RemovePodSandbox", removePodSandbox(pods)),
+      ...routine("PodSandboxStatus", podSandboxStatus(pods, containers, inspection)),
+      ...routine("ListPodSandbox", listPodSandbox(pods)),
+      ...notable("CreateContainer", createContainer(containers)),
+      ...notable("StartContainer", startContainer(containers)),
+      ...notable("StopContainer", stopContainer(containers)),
+      ...notable("RemoveContainer", removeContainer(containers)),
+      ...routine("ContainerStatus", containerStatus(containers, inspection)),
+      ...routine("ListContainers", listContainers(containers)),
+      ...notable("UpdateContainerResources", updateContainerResources(containers)),
+      ...notable("ReopenContainerLog", reopenContainerLog(containers)),
+      ...routine("ExecSync", execSync(containers)),
+    },
+    image: {
+      ...notable("PullImage", pullImage(images)),
+      ...notable("RemoveImage", removeImage(images)),
+      ...routine("ListImages", listImages(images)),
+      ...routine("ImageStatus", imageStatus(images)),
+      ...routine("ImageFsInfo", imageFsInfo(images)),
+    },
+    admin: {
+      ...routine("Info", info(health)),
+      ...routine("ListJobs", listJobs(jobs)),
+      ImportImage: importImage(images),
+      ContainerExec: containerExec(containers),
+    },
+  };
+}

@@ -1,0 +1,183 @@
+import { readFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { openPodNetworks } from "./cni/index.ts";
+import type { Config } from "./config/index.ts";
+import { systemClock } from "./core/clock.ts";
+import type { Container } from "./core/container.ts";
+import { RuntimeError } from "./core/errors.ts";
+import type { Logger } from "./core/logger.ts";
+import { createServices, serve } from "./cri/index.ts";
+import { checkHost, missingNecessities, readBootId, readHostFacts } from "./host/index.ts";
+import { openImages } from "./images/index.ts";
+import {
+  Containers,
+  ContainerSpecs,
+  describeDaemon,
+  Images,
+  Inspection,
+  Inventory,
+  Pods,
+  podCgroup,
+  prepareState,
+  recover,
+  SeccompFilters,
+  StatePaths,
+} from "./sandbox/index.ts";
+import { Launcher } from "./shim/client/index.ts";
+import { JobJournal, openStore } from "./store/index.ts";
+import { compileSeccomp } from "./sys/index.ts";
+
+/** A daemon that serves until it is disposed of; its containers live on. */
+export type Daemon = AsyncDisposable;
+
+/**
+ * Builds the daemon from its configuration, brings records and machine together, and serves. What was built is undone
+ * in the opposite order, on failure at once.
+ */
+export async function startDaemon(config: Config, version: string, logger: Logger): Promise<Daemon> {
+  await using undo = new AsyncDisposableStack();
+  const host = checkHost(config.luajit);
+  reportChecks(host.checks, logger);
+
+  const paths = new StatePaths(config.state);
+  await mkdir(config.root, { recursive: true, mode: 0o711 });
+  const store = undo.adopt(await openStore(join(config.root, "store")), (opened) => opened.close());
+  await prepareState(paths);
+  const jobs = undo.adopt(new JobJournal(store, systemClock), (journal) => journal.close());
+  for (const job of await jobs.load())
+    logger.warn("a job was cut off by the daemon's end", {
+      job: job.id,
+      kind: job.kind,
+      subject: job.subject,
+    });
+
+  const launcher = await Launcher.ensure({
+    runDir: config.state,
+    luajit: config.luajit,
+    bundle: join(import.meta.dirname, "shim/berth-shim.lua"),
+  });
+  const imageStore = undo.use(
+    await openImages({
+      root: config.root,
+      store,
+      luajit: config.luajit,
+      unpacker: join(import.meta.dirname, "shim/berth-unpack.lua"),
+      insecureRegistries: config.insecureRegistries,
+      pinned: config.pinnedImages,
+      maxLayerBytes: config.maxLayerBytes,
+      logger,
+    }),
+  );
+  const networks = undo.use(
+    await openPodNetworks({
+      confDir: config.cniConfDir,
+      binDirs: config.cniBinDirs,
+      store,
+      logger,
+    }),
+  );
+
+  const facts = readHostFacts();
+  const inventory = new Inventory(store);
+  await inventory.load((what, reason) => {
+    logger.error("a record is damaged and left out", { record: what, reason });
+  });
+  const cgroupOfContainer = (container: Container): string =>
+    `${podCgroup(config.cgroupParent, inventory.pod(container.podId).record)}/${container.id}`;
+  const deps = {
+    inventory,
+    launcher,
+    networks,
+    paths,
+    jobs,
+    logger,
+    images: imageStore,
+    clock: systemClock,
+    bootId: readBootId(),
+    cgroups: facts.cgroups,
+    cgroupParent: config.cgroupParent,
+    cgroupOf: (entry: { readonly record: Container }) => cgroupOfContainer(entry.record),
+    networkTimeoutMs: config.cniTimeoutMs,
+    maxLogLineBytes: config.maxLogLineBytes,
+    overlay: { volatile: host.overlayVolatile, lowerdirPlus: host.overlayLowerdirPlus },
+    specs: new ContainerSpecs({
+      images: imageStore,
+      inventory,
+      paths,
+      host: facts,
+      cgroupOf: cgroupOfContainer,
+    }),
+    seccompFilters: new SeccompFilters({
+      folder: paths.seccomp,
+      defaultProfile: config.seccompProfile,
+      compile: compileSeccomp,
+    }),
+  };
+  await recover(deps);
+
+  const pods = new Pods(deps);
+  const containers = new Containers(deps);
+  const images = new Images(imageStore, containers, jobs);
+  const health = {
+    network: () => networks.status(),
+    describe: () =>
+      describeDaemon({
+        config,
+        version,
+        bootId: deps.bootId,
+        build: launcher.identity.build,
+        checks: host.checks,
+        pods,
+        containers,
+        images,
+        jobs,
+      }),
+  };
+  undo.use(
+    await serve(
+      { socket: config.socket, ...groupOf(config.socketGroup) },
+      createServices({
+        pods,
+        containers,
+        images,
+        jobs,
+        health,
+        logger,
+        inspection: new Inspection(paths),
+        runtimeVersion: version,
+      }),
+    ),
+  );
+  logger.info("serving", { socket: config.socket, version, pods: pods.list({ id: "", labels: {} }).length });
+  return undo.move();
+}
+
+function reportChecks(checks: ReturnType<typeof checkHost>["checks"], logger: Logger): void {
+  for (const check of checks) {
+    if (!check.ok && check.fallback !== null) {
+      logger.warn("the host lacks something", {
+        what: check.name,
+        seen: check.detail,
+        instead: check.fallback,
+      });
+    }
+  }
+  const missing = missingNecessities(checks);
+  if (missing.length > 0) {
+    const list = missing.map((check) => `${check.name} (${check.detail})`).join("; ");
+    throw new RuntimeError("failed-precondition", `this host lacks what berthd needs: ${list}`);
+  }
+}
+
+/** group(5): the id of a group by name. */
+function groupOf(name: string): { readonly groupId?: number } {
+  if (name === "") return {};
+  const line = readFileSync("/etc/group", "utf8")
+    .split("\n")
+    .find((entry) => entry.startsWith(`${name}:`));
+  const id = Number(line?.split(":")[2]);
+  if (!Number.isInteger(id))
+    throw new RuntimeError("invalid-argument", `socket_group: no group ${name} in /etc/group`);
+  return { groupId: id };
+}

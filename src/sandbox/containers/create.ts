@@ -1,0 +1,121 @@
+import { mkdir, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Clock } from "../../core/clock.ts";
+import type { Container, ContainerConfig } from "../../core/container.ts";
+import { RuntimeError } from "../../core/errors.ts";
+import { newContainerId, type ContainerId } from "../../core/ids.ts";
+import type { Image } from "../../core/image.ts";
+import type { Job } from "../../core/job.ts";
+import { effectiveStopSignal } from "../../oci/index.ts";
+import { writeBundle } from "../bundle.ts";
+import type { ContainerSpecs } from "../container-specs.ts";
+import type { Inventory, PodEntry } from "../inventory.ts";
+import type { SeccompFilters } from "../seccomp-filters.ts";
+import { watchShim, type EndDeps } from "./end.ts";
+import type { RemoveContainerDeps } from "./remove.ts";
+
+/** What creating a container needs. */
+export interface CreateContainerDeps extends EndDeps, RemoveContainerDeps {
+  readonly inventory: Inventory;
+  readonly specs: ContainerSpecs;
+  readonly seccompFilters: SeccompFilters;
+  readonly clock: Clock;
+  readonly bootId: string;
+  readonly overlay: { readonly volatile: boolean; readonly lowerdirPlus: boolean };
+  readonly maxLogLineBytes: number;
+}
+
+/**
+ * Makes a container whose process waits before its execve: record, writable layer, bundle, shim. A failure anywhere
+ * undoes all of it. Throws `not-found` for an absent image, `failed-precondition` for a pod that is not ready.
+ */
+export async function createContainer(
+  deps: CreateContainerDeps,
+  pod: PodEntry,
+  config: ContainerConfig,
+  job: Job,
+): Promise<ContainerId> {
+  requireReady(pod);
+  const image = deps.images.resolve(config.image);
+  if (image === undefined) throw new RuntimeError("not-found", `image ${config.image} not found`);
+  const user = await job.stage("user", () => deps.specs.resolveUser(image, config));
+
+  await using undo = new AsyncDisposableStack();
+  const record = newRecord(deps, pod, config, image, user);
+  const entry = await deps.inventory.addContainer(pod, record);
+  undo.defer(() => deps.inventory.removeContainer(entry));
+
+  const layers = await job.stage("writable layer", () => {
+    undo.defer(() => deps.images.removeSnapshot(entry.id));
+    return deps.images.prepare(entry.id, image);
+  });
+
+  const paths = deps.paths.container(entry.id);
+  const { built, filter } = await job.stage("spec", async () => {
+    const profiles = await deps.seccompFilters.profiles(config.security);
+    const built = await deps.specs.build(pod.record, record, image, user, profiles);
+    const filter = await deps.seccompFilters.filter(built.spec.linux?.seccomp);
+    undo.defer(() => rm(paths.folder, { recursive: true, force: true }));
+    await writeBundle(paths, built.spec, filter);
+    return { built, filter };
+  });
+  if (record.logPath !== "") await mkdir(dirname(record.logPath), { recursive: true, mode: 0o755 });
+
+  const { created, connection } = await job.stage("shim", () =>
+    deps.launcher.create(
+      {
+        id: entry.id,
+        bundle: paths.folder,
+        rootfs: { kind: "overlay", ...layers, ...deps.overlay },
+        socket: paths.socket,
+        exitRecord: paths.exitRecord,
+        ...(record.logPath === ""
+          ? {}
+          : { log: { path: record.logPath, maxLineBytes: deps.maxLogLineBytes } }),
+        stdin: config.stdin ? (config.stdinOnce ? "open-once" : "open") : "closed",
+        ...(filter === undefined ? {} : { seccompFilter: filter }),
+        imageVolumes: built.imageVolumes,
+        createSources: built.createSources,
+      },
+      { signal: job.signal },
+    ),
+  );
+  undo.defer(() => connection.delete().catch(() => undefined));
+  for (const warning of created.warnings) job.note(warning);
+
+  // StopPodSandbox may have begun meanwhile: it waits for this work, and must not find a new container after it.
+  requireReady(pod);
+  await deps.inventory.updateContainer(entry, { state: { state: "created", pid: created.pid } });
+  undo.move();
+  watchShim(deps, entry, connection);
+  return entry.id;
+}
+
+function requireReady(pod: PodEntry): void {
+  const { state } = pod.record.state;
+  if (state !== "ready") throw new RuntimeError("failed-precondition", `pod ${pod.id} is ${state}`);
+}
+
+function newRecord(
+  deps: Pick<CreateContainerDeps, "clock" | "bootId">,
+  pod: PodEntry,
+  config: ContainerConfig,
+  image: Image,
+  user: Container["user"],
+): Container {
+  const { logDirectory } = pod.record.config;
+  return {
+    id: newContainerId(),
+    podId: pod.id,
+    config,
+    imageId: image.id,
+    imageRef: image.repoDigests[0] ?? image.id,
+    createdAt: deps.clock(),
+    bootId: deps.bootId,
+    logPath: config.logPath === "" || logDirectory === "" ? "" : join(logDirectory, config.logPath),
+    user,
+    stopSignal: effectiveStopSignal(config, image.process),
+    resources: config.resources,
+    state: { state: "creating" },
+  };
+}

@@ -1,0 +1,46 @@
+import { asRuntimeError, RuntimeError } from "../../core/errors.ts";
+import type { Job } from "../../core/job.ts";
+import type { ContainerEntry } from "../inventory.ts";
+import { markEnded, type EndDeps } from "./end.ts";
+
+/** execve of a command that is not there or not executable, as a shell reports it. */
+const commandNotFound = 127;
+const commandNotExecutable = 126;
+/** What other runtimes report for a start that failed before execve. */
+const startFailed = 128;
+
+/**
+ * Lets a created container go on to its command. When that fails the container is exited with the reason, and the
+ * error says it too; `failed-precondition` where it is not in the created state.
+ */
+export async function startContainer(deps: EndDeps, entry: ContainerEntry, job: Job): Promise<void> {
+  const { state } = entry.record;
+  if (state.state !== "created" || entry.shim === undefined) {
+    throw new RuntimeError("failed-precondition", `container ${entry.id} is ${state.state}, not created`);
+  }
+  const { shim } = entry;
+  let startedAt: bigint;
+  try {
+    startedAt = await job.stage("execve", () => shim.start({ signal: job.signal }));
+  } catch (thrown) {
+    const error = asRuntimeError(thrown);
+    await shim.delete().catch(() => undefined);
+    await markEnded(deps, entry, { ...failedStart(error), finishedAt: deps.clock(), startedAt: 0n });
+    throw new RuntimeError(error.code, `container ${entry.id} cannot start: ${error.message}`, {
+      cause: thrown,
+    });
+  }
+  // A short process may have ended, and been recorded, before its start was answered.
+  if (entry.record.state.state === "created") {
+    await deps.inventory.updateContainer(entry, { state: { state: "running", pid: state.pid, startedAt } });
+  }
+}
+
+function failedStart(error: RuntimeError): { reason: string; message: string; exitCode: number } {
+  const message = error.message;
+  if (error.code === "not-found") return { reason: "ContainerCannotRun", message, exitCode: commandNotFound };
+  if (error.code === "permission-denied") {
+    return { reason: "ContainerCannotRun", message, exitCode: commandNotExecutable };
+  }
+  return { reason: "StartError", message, exitCode: startFailed };
+}

@@ -1,0 +1,64 @@
+import type { Image } from "../core/image.ts";
+import type { ImageStore, RegistryAuth } from "../images/index.ts";
+import type { JobJournal } from "../store/index.ts";
+import type { Containers } from "./containers.ts";
+
+/** Images, as the CRI's handlers see them: the store's, with jobs around changes and an eye on what containers use. */
+export class Images {
+  readonly #store: ImageStore;
+  readonly #containers: Containers;
+  readonly #jobs: JobJournal;
+
+  constructor(store: ImageStore, containers: Containers, jobs: JobJournal) {
+    this.#store = store;
+    this.#containers = containers;
+    this.#jobs = jobs;
+  }
+
+  /** Pulls an image. Each call is a job of its own, since each has to be let in by the registry; blobs are shared. */
+  async pull(reference: string, auth: RegistryAuth | undefined, signal: AbortSignal): Promise<Image> {
+    return this.#jobs.run({ kind: "PullImage", subject: reference, kept: "journal" }, signal, (job) =>
+      this.#store.pull({
+        reference,
+        ...(auth === undefined ? {} : { auth }),
+        job,
+        // Nothing comes of a pull that nobody waits for: unlike other jobs it ends with its caller.
+        signal: AbortSignal.any([job.signal, signal]),
+      }),
+    );
+  }
+
+  /** Takes in the images of a tar archive. */
+  async import(
+    archive: AsyncIterable<Uint8Array>,
+    reference: string,
+    signal: AbortSignal,
+  ): Promise<readonly Image[]> {
+    return this.#jobs.run({ kind: "ImportImage", subject: reference, kept: "journal" }, signal, (job) =>
+      this.#store.import(archive, {
+        ...(reference === "" ? {} : { reference }),
+        job,
+        signal: AbortSignal.any([job.signal, signal]),
+      }),
+    );
+  }
+
+  /** Removes an image with all its names; layers that containers use stay until those are gone. */
+  async remove(text: string, signal: AbortSignal): Promise<void> {
+    await this.#jobs.run({ kind: "RemoveImage", subject: text, kept: "journal" }, signal, () =>
+      this.#store.remove(text, { inUse: this.#containers.imagesInUse() }),
+    );
+  }
+
+  find(text: string): Image | undefined {
+    return this.#store.resolve(text);
+  }
+
+  list(): readonly Image[] {
+    return this.#store.list();
+  }
+
+  filesystemUsage(): ReturnType<ImageStore["filesystemUsage"]> {
+    return this.#store.filesystemUsage();
+  }
+}

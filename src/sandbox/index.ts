@@ -1,0 +1,13 @@
+export { Pods, type PodsDeps } from "./pods.ts";
+export { Containers, type ContainersDeps } from "./containers.ts";
+export { Images } from "./images.ts";
+export { Inspection } from "./inspection.ts";
+export { Inventory } from "./inventory.ts";
+export { StatePaths, netnsFolder } from "./paths.ts";
+export { prepareState } from "./prepare-state.ts";
+export { recover } from "./recovery.ts";
+export { SeccompFilters } from "./seccomp-filters.ts";
+export { ContainerSpecs } from "./container-specs.ts";
+export type { ContainerFilter, PodFilter } from "./selection.ts";
+export { describeDaemon } from "./describe-daemon.ts";
+export { podCgroup } from "./pods/namespaces.ts";

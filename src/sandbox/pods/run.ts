@@ -1,0 +1,130 @@
+import { mkdir, rm } from "node:fs/promises";
+import type { PodNetworks } from "../../cni/index.ts";
+import type { Clock } from "../../core/clock.ts";
+import { RuntimeError } from "../../core/errors.ts";
+import { newPodId, type PodId } from "../../core/ids.ts";
+import type { Job } from "../../core/job.ts";
+import type { Pod, PodConfig, PodNetwork } from "../../core/pod.ts";
+import { checkSysctls } from "../../oci/index.ts";
+import type { Launcher } from "../../shim/client/index.ts";
+import type { Inventory } from "../inventory.ts";
+import type { StatePaths } from "../paths.ts";
+import { writeEarlyFiles, writeHosts } from "./files.ts";
+import { ownCgroupParent, podNamespaces, reaperCgroup } from "./namespaces.ts";
+
+/** What running a pod needs. */
+export interface RunPodDeps {
+  readonly inventory: Inventory;
+  readonly launcher: Launcher;
+  readonly networks: PodNetworks;
+  readonly paths: StatePaths;
+  readonly clock: Clock;
+  readonly bootId: string;
+  /** Parent of the cgroups of pods that name none. */
+  readonly cgroupParent: string;
+  readonly networkTimeoutMs: number;
+}
+
+/** Bytes of a pod's /dev/shm, as other runtimes have it. */
+const shmBytes = 64 * 1024 * 1024;
+
+/**
+ * Makes a pod: its record, its files, its pinned namespaces, its network; then it is ready. A failure anywhere undoes
+ * all of it. Throws `invalid-argument`, `already-exists`, or `failed-precondition` where there is no network.
+ */
+export async function runPod(
+  deps: RunPodDeps,
+  config: PodConfig,
+  runtimeHandler: string,
+  job: Job,
+): Promise<PodId> {
+  const { inventory, launcher, networks, clock, bootId } = deps;
+  checkSysctls(config);
+  const id = newPodId();
+  const paths = deps.paths.pod(id);
+  const withNetwork = config.security.namespaces.network === "pod";
+  if (withNetwork) requireNetwork(networks);
+
+  await using undo = new AsyncDisposableStack();
+  const record: Pod = {
+    id,
+    config,
+    runtimeHandler,
+    createdAt: clock(),
+    bootId,
+    state: { state: "creating" },
+  };
+  const entry = await inventory.addPod(record);
+  undo.defer(() => inventory.removePod(entry));
+
+  await job.stage("files", async () => {
+    undo.defer(() => rm(paths.folder, { recursive: true, force: true }));
+    await mkdir(paths.shm, { recursive: true, mode: 0o700 });
+    await writeEarlyFiles(paths, config);
+  });
+
+  const namespaces = podNamespaces(paths, config);
+  const reaperGroup = reaperCgroup(deps.cgroupParent, record);
+  const created = await job.stage("namespaces", async () => {
+    undo.defer(() => removeNamespaces(deps, record));
+    return launcher.createPod(
+      {
+        id,
+        ...namespaces,
+        sysctls: config.sysctls,
+        shm: { path: paths.shm, sizeBytes: shmBytes },
+        ...(namespaces.pins.pid === undefined ? {} : { cgroup: reaperGroup }),
+      },
+      { signal: job.signal },
+    );
+  });
+  // Written at once: whoever undoes this pod after a crash has to know its PID 1.
+  if (created.reaper !== undefined) await inventory.updatePod(entry, { reaper: created.reaper });
+
+  const network: PodNetwork = withNetwork
+    ? await job.stage("network", async () => {
+        undo.defer(() => networks.detach(id, { timeoutMs: deps.networkTimeoutMs }));
+        const { metadata, portMappings, annotations } = config;
+        const attached = await networks.attach(
+          { id, ...metadata, portMappings, annotations },
+          paths.network,
+          job,
+          { timeoutMs: deps.networkTimeoutMs },
+        );
+        return { ips: attached.ips, netns: paths.network };
+      })
+    : { ips: [] };
+
+  await writeHosts(paths, config, network.ips);
+  await inventory.updatePod(entry, { state: { state: "ready", network } });
+  undo.move();
+  return id;
+}
+
+/** Undoes what the launcher made for a pod; every part may be gone already. */
+export async function removeNamespaces(
+  deps: Pick<RunPodDeps, "inventory" | "launcher" | "paths" | "cgroupParent">,
+  pod: Pod,
+): Promise<void> {
+  const paths = deps.paths.pod(pod.id);
+  const reaper = deps.inventory.findPod(pod.id)?.record.reaper ?? pod.reaper;
+  const { pins } = podNamespaces(paths, pod.config);
+  await deps.launcher.removePod({
+    id: pod.id,
+    pins,
+    shmPath: paths.shm,
+    ...(reaper === undefined ? {} : { reaper }),
+    ...(pins.pid === undefined ? {} : { cgroup: reaperCgroup(deps.cgroupParent, pod) }),
+  });
+  const own = ownCgroupParent(deps.cgroupParent, pod);
+  if (own !== undefined)
+    await deps.launcher.destroy({ id: pod.id, cgroup: own, timeoutMs: destroyTimeoutMs });
+}
+
+/** How long the processes of a pod's own cgroup have to die. */
+const destroyTimeoutMs = 10_000;
+
+function requireNetwork(networks: PodNetworks): void {
+  const status = networks.status();
+  if (!status.ready) throw new RuntimeError("failed-precondition", `no network for pods: ${status.message}`);
+}
