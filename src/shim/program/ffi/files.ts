@@ -102,7 +102,7 @@ export function tryReadFile(path: string, maxBytes: number, dir: number = AT.FDC
   if (fd < 0) return undefined;
   const [ok, result] = pcall(() => readAllFd(fd, maxBytes, path));
   C.close(fd);
-  return ok ? (result) : undefined;
+  return ok ? result : undefined;
 }
 
 /** Writes `text` to an existing file in one write(2), as kernel files want it. */

@@ -1,0 +1,123 @@
+import type { SpecCapabilities } from "../../../core/oci-runtime-spec.ts";
+import { nr } from "../ffi/arch.ts";
+import { PR } from "../ffi/constants.ts";
+import { sysError } from "../ffi/error.ts";
+import { C } from "../ffi/libc.ts";
+import type { CapData, CapHeader, Struct, StructArray } from "../ffi/structs.ts";
+import { struct, structs } from "../ffi/structs.ts";
+import { capabilityBit, capabilityName, knownCapabilities } from "./capability-names.ts";
+
+const version3 = 0x20080522;
+const ambientRaise = 2;
+const ambientClearAll = 4;
+const highestBit = 63;
+
+/** A capability set in the two halves that the kernel takes. */
+interface CapabilitySet {
+  low: number;
+  high: number;
+}
+
+/** The five sets of a process, without what this process itself does not hold. */
+export interface CapabilityPlan {
+  readonly bounding: CapabilitySet;
+  readonly effective: CapabilitySet;
+  readonly permitted: CapabilitySet;
+  readonly inheritable: CapabilitySet;
+  readonly ambient: CapabilitySet;
+}
+
+/**
+ * Turns the spec's names into sets. What this process lacks (a host or a container without it) is left out with a
+ * warning, so that a privileged container still starts there. Inheritable and ambient stay empty unless asked for
+ * (CVE-2022-29162, CVE-2022-24769).
+ */
+export function planCapabilities(
+  wanted: SpecCapabilities | undefined,
+  warn: (text: string) => void,
+): CapabilityPlan {
+  const held = heldPermitted();
+  const missing: string[] = [];
+  const keep = (names: readonly string[] | undefined): CapabilitySet => setOf(names ?? [], held, missing);
+  const plan = {
+    bounding: keep(wanted?.bounding),
+    effective: keep(wanted?.effective),
+    permitted: keep(wanted?.permitted),
+    inheritable: keep(wanted?.inheritable),
+    ambient: keep(wanted?.ambient),
+  };
+  if (missing.length > 0) warn(`capabilities not held here: ${missing.join(", ")}`);
+  return plan;
+}
+
+function setOf(names: readonly string[], held: CapabilitySet, missing: string[]): CapabilitySet {
+  const set = { low: 0, high: 0 };
+  for (const name of names) {
+    const bit = capabilityBit(name) ?? -1;
+    if (!has(held, bit)) {
+      if (!missing.includes(name)) missing.push(name);
+    } else if (bit < 32) {
+      set.low = set.low | (1 << bit);
+    } else {
+      set.high = set.high | (1 << (bit - 32));
+    }
+  }
+  return set;
+}
+
+function has(set: CapabilitySet, bit: number): boolean {
+  return ((bit < 32 ? set.low >> bit : set.high >> (bit - 32)) & 1) === 1;
+}
+
+/** What this process may pass on: its permitted set (capget(2)). */
+function heldPermitted(): CapabilitySet {
+  const data = structs<CapData>("cap_data", 2);
+  if (C.sys_capget(nr.capget, header(), data) < 0) throw sysError("capget");
+  return { low: (data[0] as CapData).permitted | 0, high: (data[1] as CapData).permitted | 0 };
+}
+
+/** Drops from the bounding set all that is not in the plan; needs CAP_SETPCAP, so it comes before the user changes. */
+export function dropBounding(plan: CapabilityPlan): void {
+  for (let bit = 0; bit <= highestBit; bit++) {
+    if (has(plan.bounding, bit)) continue;
+    const set = C.prctl(PR.CAPBSET_READ, bit, 0, 0, 0);
+    // EINVAL: the kernel has no more capabilities than this.
+    if (set < 0) return;
+    if (set === 1 && C.prctl(PR.CAPBSET_DROP, bit, 0, 0, 0) < 0) {
+      throw sysError("prctl PR_CAPBSET_DROP", capabilityName(bit));
+    }
+  }
+}
+
+/** Sets effective, permitted, inheritable (capset(2)) and ambient: the last step before no_new_privs and seccomp. */
+export function applyCapabilities(plan: CapabilityPlan): void {
+  const data = structs<CapData>("cap_data", 2);
+  fillHalf(data, 0, plan.effective.low, plan.permitted.low, plan.inheritable.low);
+  fillHalf(data, 1, plan.effective.high, plan.permitted.high, plan.inheritable.high);
+  if (C.sys_capset(nr.capset, header(), data) < 0) throw sysError("capset");
+  C.prctl(PR.CAP_AMBIENT, ambientClearAll, 0, 0, 0);
+  for (let bit = 0; bit < knownCapabilities; bit++) {
+    if (has(plan.ambient, bit) && C.prctl(PR.CAP_AMBIENT, ambientRaise, bit, 0, 0) < 0) {
+      throw sysError("prctl PR_CAP_AMBIENT", capabilityName(bit));
+    }
+  }
+}
+
+function fillHalf(
+  data: StructArray<CapData>,
+  half: number,
+  effective: number,
+  permitted: number,
+  inheritable: number,
+): void {
+  const entry = data[half] as CapData;
+  entry.effective = effective;
+  entry.permitted = permitted;
+  entry.inheritable = inheritable;
+}
+
+function header(): Struct<CapHeader> {
+  const value = struct<CapHeader>("cap_header");
+  value.version = version3;
+  return value;
+}

@@ -1,0 +1,119 @@
+import { EPOLL_CTL } from "../ffi/constants.ts";
+import { E, errno, sysError } from "../ffi/error.ts";
+import { C } from "../ffi/libc.ts";
+import type { EpollEvent, StructArray } from "../ffi/structs.ts";
+import { struct, structs } from "../ffi/structs.ts";
+import { monotonicMs } from "../ffi/time.ts";
+
+/** Events taken from the kernel at once. */
+const maxEventsPerWait = 32;
+const epollCloexec = 0x80000;
+
+/** Called with the EPOLL.* bits that are set. */
+export type ReadyHandler = (events: number) => void;
+
+/** A deadline that was set; pass it to {@link Loop.cancel}. */
+export interface Timer {
+  readonly atMs: number;
+  readonly run: () => void;
+}
+
+/** Waits for descriptors and deadlines, and calls whoever asked; one thread, level-triggered (epoll(7)). */
+export class Loop {
+  private readonly epoll: number;
+  private readonly handlers = new LuaTable<number, ReadyHandler>();
+  private readonly events: StructArray<EpollEvent>;
+  private timers: Timer[] = [];
+  private stopped = false;
+
+  constructor() {
+    this.epoll = C.epoll_create1(epollCloexec);
+    if (this.epoll < 0) throw sysError("epoll_create1");
+    this.events = structs<EpollEvent>("epoll_event_buf", maxEventsPerWait);
+  }
+
+  /** Calls `handler` whenever one of `events` is true of `fd`. */
+  add(fd: number, events: number, handler: ReadyHandler): void {
+    this.control(EPOLL_CTL.ADD, fd, events);
+    this.handlers.set(fd, handler);
+  }
+
+  /** Waits for other events from now on. */
+  modify(fd: number, events: number): void {
+    this.control(EPOLL_CTL.MOD, fd, events);
+  }
+
+  /** Forgets `fd`; call it before closing. One that is not known is fine. */
+  remove(fd: number): void {
+    if (!this.handlers.has(fd)) return;
+    this.handlers.delete(fd);
+    this.control(EPOLL_CTL.DEL, fd, 0);
+  }
+
+  /** Calls `run` once, `ms` from now. */
+  after(ms: number, run: () => void): Timer {
+    const timer = { atMs: monotonicMs() + ms, run };
+    this.timers.push(timer);
+    return timer;
+  }
+
+  /** Takes a deadline back; one that has passed is fine. */
+  cancel(timer: Timer | undefined): void {
+    if (timer === undefined) return;
+    this.timers = this.timers.filter((one) => one !== timer);
+  }
+
+  /** Makes {@link run} return. */
+  stop(): void {
+    this.stopped = true;
+  }
+
+  /** Serves until {@link stop}. */
+  run(): void {
+    while (!this.stopped) {
+      this.turn();
+    }
+  }
+
+  /** Closes the epoll descriptor: what a forked child does that wants none of its parent's loop. */
+  close(): void {
+    C.close(this.epoll);
+  }
+
+  private turn(): void {
+    const count = C.epoll_wait(this.epoll, this.events, maxEventsPerWait, this.timeoutMs());
+    if (count < 0) {
+      const number = errno();
+      if (number !== E.INTR) throw sysError("epoll_wait", undefined, number);
+    }
+    for (let i = 0; i < count; i++) {
+      const event = this.events[i] as EpollEvent;
+      // Looked up late: an earlier handler of this round may have removed it.
+      const handler = this.handlers.get(event.fd);
+      if (handler !== undefined) handler(event.events);
+    }
+    if (this.timers.length > 0) this.runTimers();
+  }
+
+  private timeoutMs(): number {
+    if (this.timers.length === 0) return -1;
+    let next = Infinity;
+    for (const timer of this.timers) next = Math.min(next, timer.atMs);
+    return Math.max(0, Math.min(next - monotonicMs(), 0x7fffffff));
+  }
+
+  private runTimers(): void {
+    const now = monotonicMs();
+    const due = this.timers.filter((timer) => timer.atMs <= now);
+    if (due.length === 0) return;
+    this.timers = this.timers.filter((timer) => timer.atMs > now);
+    for (const timer of due) timer.run();
+  }
+
+  private control(operation: number, fd: number, events: number): void {
+    const event = struct<EpollEvent>("epoll_event_buf");
+    event.events = events;
+    event.fd = fd;
+    if (C.epoll_ctl(this.epoll, operation, fd, event) < 0) throw sysError("epoll_ctl", fd);
+  }
+}
