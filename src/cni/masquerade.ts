@@ -1,0 +1,106 @@
+import { createHash } from "node:crypto";
+import { RuntimeError } from "../core/errors.ts";
+import { formatPrefix, networkOf, type IpPrefix } from "./ip.ts";
+import { getInetTable } from "./netlink/nftables.ts";
+import type { NetlinkSocket } from "./netlink/socket.ts";
+import { runProgram } from "./plugin-process.ts";
+
+/** What the masquerading of pods needs from outside. */
+export interface MasqueradeOptions {
+  /** A netfilter socket of the host's namespace. */
+  readonly netfilter: NetlinkSocket;
+  /** For finding nft(8): PATH. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+const multicast = { 4: "224.0.0.0/4", 6: "ff00::/8" } as const;
+
+/**
+ * Gives pods the host's address when they talk to the world: one nftables table of Berth's own for each network,
+ * matching by the pods' subnets, so that a pod more or less changes nothing and no process is started for it.
+ *
+ * The table stays when the last pod has gone: its rules match nothing then, and to make it anew costs the next pod
+ * several milliseconds. {@link remove} takes it away.
+ */
+export class Masquerade {
+  readonly #options: MasqueradeOptions;
+  /** The subnets of each network whose table this process has written. */
+  readonly #subnets = new Map<string, Set<string>>();
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(options: MasqueradeOptions) {
+    this.#options = options;
+  }
+
+  /** Sees to it that the network's table is there with these addresses' subnets. Throws where nft is missing or fails. */
+  ensure(network: string, addresses: readonly IpPrefix[], signal: AbortSignal): Promise<void> {
+    const subnets = addresses.map((address) => formatPrefix(networkOf(address)));
+    const result = this.#last.then(() => this.#ensureOne(network, subnets, signal));
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  /** Deletes the network's table; one that is not there is fine. */
+  remove(network: string, signal: AbortSignal): Promise<void> {
+    const result = this.#last.then(async () => {
+      this.#subnets.delete(network);
+      if (!(await this.#exists(network))) return;
+      await this.#run(network, `delete table inet ${tableName(network)}\n`, signal);
+    });
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  async #ensureOne(network: string, subnets: readonly string[], signal: AbortSignal): Promise<void> {
+    const known = this.#subnets.get(network) ?? new Set();
+    const isKnown = subnets.every((subnet) => known.has(subnet));
+    // Somebody may have flushed the whole ruleset since.
+    if (isKnown && (await this.#exists(network))) return;
+    const all = new Set([...known, ...subnets]);
+    await this.#run(network, tableScript(network, [...all]), signal);
+    this.#subnets.set(network, all);
+  }
+
+  async #exists(network: string): Promise<boolean> {
+    const [reply] = await this.#options.netfilter.request([getInetTable(tableName(network))]);
+    return reply?.acknowledgement.errno === 0;
+  }
+
+  async #run(network: string, script: string, signal: AbortSignal): Promise<void> {
+    const subject = `network ${network}: ipMasq: nft (Debian package nftables)`;
+    const outcome = await runProgram(subject, ["nft", "-f", "-"], this.#options.environment, script, signal);
+    if ("code" in outcome.exit && outcome.exit.code === 0) return;
+    throw new RuntimeError("internal", `${subject} failed: ${outcome.stderr.trim()}`);
+  }
+}
+
+/** A network's table: a hash, because a network's name may hold what nft takes for syntax. */
+export function tableName(network: string): string {
+  return `berth_masq_${createHash("sha256").update(network).digest("hex").slice(0, 12)}`;
+}
+
+/** The nft script that replaces a network's table in one transaction. */
+export function tableScript(network: string, subnets: readonly string[]): string {
+  const name = tableName(network);
+  const rules = ([4, 6] as const).flatMap((family) => {
+    const own = subnets.filter((subnet) => subnet.includes(":") === (family === 6)).sort();
+    if (own.length === 0) return [];
+    const ip = family === 4 ? "ip" : "ip6";
+    const set = `{ ${own.join(", ")} }`;
+    return [
+      `    ${ip} saddr ${set} ${ip} daddr != ${set} ${ip} daddr != ${multicast[family]} masquerade comment "pods of ${network}"`,
+    ];
+  });
+  return [
+    // Adding it first makes deleting it safe.
+    `table inet ${name}`,
+    `delete table inet ${name}`,
+    `table inet ${name} {`,
+    "  chain postrouting {",
+    "    type nat hook postrouting priority srcnat; policy accept;",
+    ...rules,
+    "  }",
+    "}",
+    "",
+  ].join("\n");
+}

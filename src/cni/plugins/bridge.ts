@@ -1,0 +1,165 @@
+import { RuntimeError } from "../../core/errors.ts";
+import { readBridgeConf, type BridgeConf } from "../bridge/conf.ts";
+import { addressesOf, ensureBridge, findLink } from "../bridge/device.ts";
+import { planGateways, type GatewayPlan } from "../bridge/gateways.ts";
+import { configurePod, connectPod, disconnectPod, hostLinkName, type VethPair } from "../bridge/veth.ts";
+import type { HostNetwork } from "../host-network.ts";
+import { parsePrefix } from "../ip.ts";
+import { listAddresses } from "../netlink/address.ts";
+import { IFF_UP } from "../netlink/link.ts";
+import type { Plugin, PluginCall } from "../plugin.ts";
+import type { PodNamespace } from "../pod-namespace.ts";
+import { emptyResult, type CniResult } from "../result.ts";
+import { requireNamespace } from "./loopback.ts";
+
+/** Tries to connect a pod to a bridge that somebody else keeps changing. */
+const maxConnectTries = 3;
+
+/**
+ * Connects pods to a bridge on the host: the reference plugin's keys and results.
+ *
+ * @see https://www.cni.dev/plugins/current/main/bridge/
+ */
+export function bridgePlugin(host: HostNetwork): Plugin {
+  /** Index of each bridge as last seen; a wrong one is found out by the datagram that uses it. */
+  const bridgeIndexes = new Map<string, number>();
+
+  const connect = async (
+    call: PluginCall,
+    namespace: PodNamespace,
+    conf: BridgeConf,
+    plan: GatewayPlan,
+  ): Promise<VethPair> => {
+    const names = { host: hostLinkName(call.containerId, call.ifname), pod: call.ifname };
+    for (let tries = 0; tries < maxConnectTries; tries += 1) {
+      const index = bridgeIndexes.get(conf.bridge);
+      const pair =
+        index === undefined
+          ? undefined
+          : await connectPod(host.rtnetlink, namespace, conf, plan, names, index);
+      if (pair !== undefined) return pair;
+      const bridge = await ensureBridge(host.rtnetlink, conf, plan.bridgeAddresses);
+      bridgeIndexes.set(conf.bridge, bridge.index);
+    }
+    throw new RuntimeError(
+      "aborted",
+      `${conf.bridge} is changed by others while pod ${call.containerId} is added`,
+    );
+  };
+
+  const enableForwarding = (call: PluginCall, conf: BridgeConf, plan: GatewayPlan): void => {
+    if (!conf.isGateway) return;
+    for (const family of new Set(plan.bridgeAddresses.map(({ address }) => address.family))) {
+      if (host.enableForwarding(family) === "turned-on")
+        call.note(`bridge: turned IPv${family} forwarding on`);
+    }
+  };
+
+  return {
+    type: "bridge",
+    add: async (call) => {
+      const namespace = requireNamespace(call);
+      const conf = readBridgeConf(call.conf);
+      await using undo = new AsyncDisposableStack();
+      const addresses = await assignAddresses(call, conf, undo);
+      const plan = planGateways(conf, addresses);
+      prepareNamespace(namespace, plan);
+      enableForwarding(call, conf, plan);
+      const pair = await connect(call, namespace, conf, plan);
+      undo.defer(() => disconnectPod(host.rtnetlink, namespace, namesOf(call)));
+      await configurePod(namespace, conf, plan, pair, call.signal);
+      if (conf.ipMasq) {
+        const prefixes = plan.ips.map((ip) => parsePrefix(ip.address));
+        await host.masquerade.ensure(conf.network, prefixes, call.signal);
+      }
+      undo.move();
+      return makeResult(call, conf, plan, pair, addresses);
+    },
+    del: async (call) => {
+      const conf = readBridgeConf(call.conf);
+      // The link first: an address is free only when nothing answers to it any more.
+      await disconnectPod(host.rtnetlink, call.namespace, namesOf(call));
+      if (conf.ipam !== "") await (await call.delegate(conf.ipam)).del(call);
+    },
+    check: async (call) => {
+      const conf = readBridgeConf(call.conf);
+      if (conf.ipam !== "") await (await call.delegate(conf.ipam)).check(call);
+      await checkHost(host, conf);
+      await checkPod(call, requireNamespace(call));
+    },
+    gc: async (call, valid) => {
+      const { ipam } = readBridgeConf(call.conf);
+      if (ipam !== "") await (await call.delegate(ipam)).gc(call, valid);
+    },
+  };
+}
+
+async function assignAddresses(
+  call: PluginCall,
+  conf: BridgeConf,
+  undo: AsyncDisposableStack,
+): Promise<CniResult> {
+  if (conf.ipam === "") return emptyResult;
+  const ipam = await call.delegate(conf.ipam);
+  const addresses = await ipam.add(call);
+  undo.defer(() => ipam.del(call));
+  if (addresses.ips.length > 0) return addresses;
+  throw new RuntimeError("internal", `network ${conf.network}: ipam ${conf.ipam} gave no address`);
+}
+
+/** Sets what links of the namespace inherit when they are made: so it holds before the first packet. */
+function prepareNamespace(namespace: PodNamespace, plan: GatewayPlan): void {
+  const hasIpv6 = plan.ips.some((ip) => ip.address.includes(":"));
+  namespace.setSysctls({
+    // Addresses and routes are given, never learnt from whoever is on the bridge (CVE-2020-10749).
+    "ipv6/conf/default/accept_ra": "0",
+    "ipv4/conf/default/arp_notify": "1",
+    "ipv6/conf/default/ndisc_notify": "1",
+    ...(hasIpv6 ? { "ipv6/conf/default/disable_ipv6": "0" } : {}),
+  });
+}
+
+function makeResult(
+  call: PluginCall,
+  conf: BridgeConf,
+  plan: GatewayPlan,
+  pair: VethPair,
+  addresses: CniResult,
+): CniResult {
+  const { bridge, host, podMac } = pair;
+  return {
+    interfaces: [
+      { name: bridge.name, mac: bridge.mac, mtu: bridge.mtu },
+      { name: host.name, mac: host.mac, mtu: host.mtu },
+      { name: call.ifname, mac: podMac, mtu: host.mtu, sandbox: call.netns },
+    ],
+    ips: plan.ips.map((ip) => ({ ...ip, interface: 2 })),
+    routes: plan.routes,
+    dns: Object.keys(conf.dns).length > 0 ? conf.dns : addresses.dns,
+  };
+}
+
+async function checkHost(host: HostNetwork, conf: BridgeConf): Promise<void> {
+  const bridge = await findLink(host.rtnetlink, conf.bridge);
+  if (bridge?.kind === "bridge" && (bridge.flags & IFF_UP) !== 0) return;
+  throw new RuntimeError("failed-precondition", `${conf.bridge} is no bridge that is up`);
+}
+
+async function checkPod(call: PluginCall, namespace: PodNamespace): Promise<void> {
+  const link = await findLink(namespace.rtnetlink, call.ifname);
+  if (link === undefined || (link.flags & IFF_UP) === 0) {
+    throw new RuntimeError("failed-precondition", `${call.ifname} is not up in ${call.netns}`);
+  }
+  const [reply] = await namespace.rtnetlink.execute(call.ifname, [listAddresses(link.index)]);
+  const present = addressesOf(link.index, reply).map(({ prefix }) => prefix);
+  for (const { address } of call.prevResult?.ips ?? []) {
+    const wanted = parsePrefix(address);
+    if (present.some((one) => one.address.value === wanted.address.value && one.length === wanted.length))
+      continue;
+    throw new RuntimeError("failed-precondition", `${call.ifname} in ${call.netns} lost ${address}`);
+  }
+}
+
+function namesOf(call: PluginCall): { host: string; pod: string } {
+  return { host: hostLinkName(call.containerId, call.ifname), pod: call.ifname };
+}
