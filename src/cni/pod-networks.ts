@@ -210,14 +210,17 @@ class OpenPodNetworks {
   }
 
   async collectGarbage(job: Job | undefined, deadline: AbortSignal): Promise<void> {
-    const { stage, note } = job ?? silentJob;
+    const run = job ?? silentJob;
+    const note = (text: string): void => {
+      run.note(text);
+    };
     for (const network of this.#knownNetworks().filter(({ disableGc }) => !disableGc)) {
       const valid = this.#records
         .all()
         .filter((record) => record.network.name === network.name)
         .map(({ podId, ifname }) => ({ containerID: podId, ifname }));
       for (const conf of network.plugins) {
-        await stage(`cni ${conf.type} GC`, async () => {
+        await run.stage(`cni ${conf.type} GC`, async () => {
           const plugin = await this.#lookup(conf.type);
           const call = { conf: callConf(network, conf, {}), signal: deadline, note, delegate: this.#lookup };
           await plugin.gc(call, valid);
@@ -236,7 +239,7 @@ class OpenPodNetworks {
     await using namespace = new PodNamespace(record.netns);
     const context = this.#context(job, deadline, namespace);
     await this.#loopback.add(loopbackCall(record, context));
-    return addChain(attachmentOf(record), context);
+    return await addChain(attachmentOf(record), context);
   }
 
   /** Undoes a failed set-up under a deadline of its own: the caller's may have been what failed. */
