@@ -3,10 +3,10 @@ export type LogFields = Readonly<Record<string, string | number | boolean | unde
 
 /** What the rest of the project knows of logging; src/logging.ts makes one with winston. */
 export interface Logger {
-  debug(message: string, fields?: LogFields): void;
-  info(message: string, fields?: LogFields): void;
-  warn(message: string, fields?: LogFields): void;
-  error(message: string, fields?: LogFields): void;
+  readonly debug: (message: string, fields?: LogFields) => void;
+  readonly info: (message: string, fields?: LogFields) => void;
+  readonly warn: (message: string, fields?: LogFields) => void;
+  readonly error: (message: string, fields?: LogFields) => void;
 }
 
 /** Drops everything; for tests and for code that has no reader. */

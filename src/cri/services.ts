@@ -53,8 +53,7 @@ export function createServices(deps: ServicesDeps): Services {
     <Request, Response>(
       name: string,
       handler: UnaryHandler<Request, Response>,
-    ): UntypedServiceImplementation =>
-      ({ [name]: unary(name, visibility, logger, handler) }) as unknown as UntypedServiceImplementation;
+    ): UntypedServiceImplementation => ({ [name]: unary(name, visibility, logger, handler) });
   const notable = wrap("notable");
   const routine = wrap("routine");
   return {

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { sendUnaryData, ServerUnaryCall, ServiceError } from "@grpc/grpc-js";
+import type { sendUnaryData, ServerUnaryCall } from "@grpc/grpc-js";
 import { asRuntimeError, RuntimeError } from "../core/errors.ts";
 import type { Logger } from "../core/logger.ts";
 import { serviceError } from "./errors.ts";
@@ -37,7 +37,7 @@ export function unary<Request, Response>(
         const error = asRuntimeError(thrown);
         const log = error.code === "internal" ? logger.error : logger.warn;
         log(name, { request: id, ms: elapsed(started), result: error.code, error: error.message });
-        respond(serviceError(error) as ServiceError);
+        respond(serviceError(error));
       },
     );
   };

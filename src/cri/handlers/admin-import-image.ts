@@ -1,4 +1,4 @@
-import type { sendUnaryData, ServerReadableStream, ServiceError } from "@grpc/grpc-js";
+import type { sendUnaryData, ServerReadableStream } from "@grpc/grpc-js";
 import type { Images } from "../../sandbox/index.ts";
 import { serviceError } from "../errors.ts";
 import type { ImportImageRequest__Output } from "../types/berth/v1/ImportImageRequest.ts";
@@ -15,7 +15,7 @@ export function importImage(images: Images) {
         respond(null, response);
       },
       (thrown: unknown) => {
-        respond(serviceError(thrown) as ServiceError);
+        respond(serviceError(thrown));
       },
     );
   };

@@ -1,0 +1,163 @@
+import { spawn, type ChildProcess, type SpawnOptions } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+
+/** What a command run inside gave. */
+export interface CommandResult {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Set-up of a world: mounts that both sides see, a /run of its own, loopback. */
+const setUp = [
+  "mount --make-rshared /",
+  "mount -t tmpfs -o mode=0755 tmpfs /run",
+  "mkdir -p /run/netns",
+  "ip link set lo up",
+  "echo ready",
+  "exec sleep infinity",
+].join(" && ");
+
+/**
+ * A machine of its own for one test file: namespaces for mounts, network, processes and names, held by one process.
+ * When that process is killed, everything that ran or was mounted inside is gone with it; cgroups, which have no
+ * such namespace here, are removed by name. Needs root.
+ */
+export class World implements AsyncDisposable {
+  readonly folder: string;
+  /** Parent of all cgroups that a daemon inside makes. */
+  readonly cgroupParent: string;
+  readonly #holder: ChildProcess;
+  readonly #pid: number;
+
+  private constructor(folder: string, holder: ChildProcess, pid: number) {
+    this.folder = folder;
+    this.cgroupParent = `/${basename(folder)}`;
+    this.#holder = holder;
+    this.#pid = pid;
+  }
+
+  static async create(): Promise<World> {
+    const folder = await mkdtemp(join(tmpdir(), "berth-test-"));
+    const holder = spawn(
+      "unshare",
+      [
+        "--mount",
+        "--net",
+        "--pid",
+        "--uts",
+        "--ipc",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        setUp,
+      ],
+      { stdio: ["ignore", "pipe", "inherit"] },
+    );
+    if (holder.stdout === null) throw new Error("no output of the world's holder");
+    await once(holder.stdout, "data");
+    const children = await readFile(`/proc/${holder.pid ?? 0}/task/${holder.pid ?? 0}/children`, "utf8");
+    return new World(folder, holder, Number(children.trim()));
+  }
+
+  /** Starts a program inside. */
+  spawn(command: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
+    const enter = [
+      "--target",
+      String(this.#pid),
+      "--mount",
+      "--net",
+      "--pid",
+      "--uts",
+      "--ipc",
+      "--",
+      command,
+      ...args,
+    ];
+    return spawn("nsenter", enter, options);
+  }
+
+  /** Runs a program inside to its end. */
+  async run(command: string, args: readonly string[], input?: string | Buffer): Promise<CommandResult> {
+    const child = this.spawn(command, args, {
+      stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+    });
+    child.stdin?.on("error", () => undefined);
+    if (input !== undefined) child.stdin?.end(input);
+    const [stdout, stderr, status] = await Promise.all([
+      text(child.stdout),
+      text(child.stderr),
+      exitStatus(child),
+    ]);
+    return { status, stdout, stderr };
+  }
+
+  /** As {@link run}; throws with the program's own words where it fails. */
+  async must(command: string, ...args: readonly string[]): Promise<string> {
+    const { status, stdout, stderr } = await this.run(command, args);
+    if (status !== 0) throw new Error(`${command} ${args.join(" ")}: exit ${status}: ${stderr}${stdout}`);
+    return stdout;
+  }
+
+  /** Puts a file into the world's folder, which both sides see; gives its path. */
+  async file(name: string, content: string | Buffer): Promise<string> {
+    const path = join(this.folder, name);
+    await writeFile(path, content);
+    return path;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const ended = once(this.#holder, "exit");
+    this.#holder.kill("SIGKILL");
+    await ended;
+    await removeCgroups(this.cgroupParent);
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+async function text(stream: NodeJS.ReadableStream | null): Promise<string> {
+  if (stream === null) return "";
+  const parts: Buffer[] = [];
+  for await (const part of stream) parts.push(part as Buffer);
+  return Buffer.concat(parts).toString("utf8");
+}
+
+async function exitStatus(child: ChildProcess): Promise<number> {
+  const [code, signal] = (await once(child, "exit")) as [number | null, string | null];
+  if (code === null) throw new Error(`killed by ${signal ?? "?"}`);
+  return code;
+}
+
+/** Folders that hold hierarchies: one a controller on v1, the root itself on v2. */
+async function hierarchies(): Promise<readonly string[]> {
+  const root = "/sys/fs/cgroup";
+  const names = await readdir(root, { withFileTypes: true });
+  if (names.some((entry) => entry.name === "cgroup.controllers")) return [root];
+  return names.filter((entry) => entry.isDirectory()).map((entry) => join(root, entry.name));
+}
+
+/** Removes a cgroup and all below it, in every hierarchy; its processes were killed with the world. */
+async function removeCgroups(parent: string): Promise<void> {
+  for (const hierarchy of await hierarchies()) {
+    for (let left = 50; left > 0 && !(await removeTree(join(hierarchy, parent))); left--) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+async function removeTree(path: string): Promise<boolean> {
+  const entries = await readdir(path, { withFileTypes: true }).catch(() => undefined);
+  if (entries === undefined) return true;
+  for (const entry of entries) if (entry.isDirectory()) await removeTree(join(path, entry.name));
+  return rmdir(path).then(
+    () => true,
+    () => false,
+  );
+}
