@@ -31,6 +31,7 @@ export const E = {
   NOSPC: 28,
   ROFS: 30,
   PIPE: 32,
+  RANGE: 34,
   NOTEMPTY: 39,
   NOSYS: 38,
   LOOP: 40,

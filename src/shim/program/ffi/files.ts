@@ -175,6 +175,21 @@ export function listDir(path: string, dir: number = AT.FDCWD): string[] {
   return names;
 }
 
+/** Names of the folders in a folder, for file systems whose entries carry their type (cgroupfs, procfs, tmpfs...). */
+export function listFolders(path: string): string[] {
+  const typeFolder = 4;
+  const handle = C.fdopendir(openat(AT.FDCWD, path, O.RDONLY | O.DIRECTORY));
+  if (handle === undefined) throw sysError("opendir", path);
+  const names: string[] = [];
+  for (let entry = C.readdir64(handle); entry !== undefined; entry = C.readdir64(handle)) {
+    if (entry.type !== typeFolder) continue;
+    const name = toTextZ(entry.name);
+    if (name !== "." && name !== "..") names.push(name);
+  }
+  C.closedir(handle);
+  return names;
+}
+
 /** pipe2(2) with O_CLOEXEC: read end, write end. */
 export function pipe(flags = 0): LuaMultiReturn<[number, number]> {
   const fds = ints(2);
