@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { parse as parseToml, TomlError } from "smol-toml";
 import { RuntimeError } from "../core/errors.ts";
+import { nearest } from "../core/nearest.ts";
 import { flagOf, settings, type Config, type Setting } from "./settings.ts";
 
 /** Where the file is looked for when no flag names one; it may be absent. */
@@ -137,23 +138,7 @@ function lineOf(text: string, key: string): string {
   return index < 0 ? "" : `:${index + 1}`;
 }
 
-function suggestion(key: string, known: ReadonlySet<string>): string {
-  const near = [...known]
-    .map((name) => ({ name, distance: editDistance(key, name) }))
-    .sort((a, b) => a.distance - b.distance)[0];
-  return near !== undefined && near.distance <= 3 ? `; did you mean ${near.name}?` : "; it is ignored";
-}
-
-/** Levenshtein distance. */
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const current = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      current.push(Math.min(substitution, (previous[j] ?? 0) + 1, (current[j - 1] ?? 0) + 1));
-    }
-    previous = current;
-  }
-  return previous[b.length] ?? 0;
+function suggestion(key: string, known: Iterable<string>): string {
+  const near = nearest(key, known);
+  return near === undefined ? "; it is ignored" : `; did you mean ${near}?`;
 }
