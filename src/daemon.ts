@@ -26,7 +26,7 @@ import {
 } from "./sandbox/index.ts";
 import { Launcher } from "./shim/client/index.ts";
 import { JobJournal, openStore } from "./store/index.ts";
-import { compileSeccomp } from "./sys/index.ts";
+import { createSeccompCompiler } from "./sys/index.ts";
 
 /** A daemon that serves until it is disposed of; its containers live on. */
 export type Daemon = AsyncDisposable;
@@ -74,7 +74,13 @@ export async function startDaemon(config: Config, version: string, logger: Logge
       confDir: config.cniConfDir,
       binDirs: config.cniBinDirs,
       store,
-      logger,
+      environment: { PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin" },
+      onInfo: (message) => {
+        logger.info(message);
+      },
+      onWarning: (message) => {
+        logger.warn(message);
+      },
     }),
   );
 
@@ -111,7 +117,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
     seccompFilters: new SeccompFilters({
       folder: paths.seccomp,
       defaultProfile: config.seccompProfile,
-      compile: compileSeccomp,
+      compiler: createSeccompCompiler(),
     }),
   };
   await recover(deps);

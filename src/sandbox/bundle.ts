@@ -2,12 +2,12 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { RuntimeError } from "../core/errors.ts";
 import type { Spec, SpecProcess } from "../core/oci-runtime-spec.ts";
 import type { ContainerPaths } from "./paths.ts";
-import type { SeccompFilter } from "./seccomp-filters.ts";
+import type { SeccompFilterFile } from "./seccomp-filters.ts";
 
 /** What an exec starts from: the container's own process, and its filter. */
 export interface ExecTemplate {
   readonly process: SpecProcess;
-  readonly seccompFilter?: SeccompFilter;
+  readonly seccompFilter?: SeccompFilterFile;
 }
 
 /**
@@ -17,7 +17,7 @@ export interface ExecTemplate {
 export async function writeBundle(
   paths: ContainerPaths,
   spec: Spec,
-  filter: SeccompFilter | undefined,
+  filter: SeccompFilterFile | undefined,
 ): Promise<void> {
   const { process, linux } = spec;
   if (process === undefined) throw new RuntimeError("internal", `${paths.spec}: the spec has no process`);

@@ -97,7 +97,7 @@ async function undoContainer(deps: RecoveryDeps, entry: ContainerEntry): Promise
 
 /** A pod whose creation was cut off: nobody was given its id. */
 async function undoPod(deps: RecoveryDeps, pod: PodEntry): Promise<void> {
-  await deps.networks.detach(pod.id, { timeoutMs: deps.networkTimeoutMs });
+  await deps.networks.detach(pod.id, undefined, AbortSignal.timeout(deps.networkTimeoutMs));
   await removeNamespaces(deps, pod.record);
   await rm(deps.paths.pod(pod.id).folder, { recursive: true, force: true });
   await deps.inventory.removePod(pod);

@@ -1,5 +1,4 @@
-import { createHash } from "node:crypto";
-import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { readFile, rename, stat, writeFile } from "node:fs/promises";
 import { RuntimeError } from "../core/errors.ts";
 import type { SpecSeccomp } from "../core/oci-runtime-spec.ts";
 import type { ContainerSecurityContext } from "../core/security.ts";
@@ -10,9 +9,10 @@ import {
   type SeccompProfile,
   type SeccompProfiles,
 } from "../oci/index.ts";
+import type { SeccompCompiler } from "../sys/index.ts";
 
 /** A compiled filter as the shim loads it. */
-export interface SeccompFilter {
+export interface SeccompFilterFile {
   readonly path: string;
   readonly flags: readonly string[];
 }
@@ -23,14 +23,14 @@ export interface SeccompFiltersDeps {
   readonly folder: string;
   /** The file that RuntimeDefault means; empty is the built-in profile. */
   readonly defaultProfile: string;
-  /** libseccomp: a profile to an array of `struct sock_filter`. */
-  readonly compile: (profile: SpecSeccomp) => Buffer;
+  readonly compiler: SeccompCompiler;
 }
 
 /** Reads the profiles that requests name, and compiles each once, however many containers use it. */
 export class SeccompFilters {
   readonly #deps: SeccompFiltersDeps;
-  readonly #compiled = new Map<string, Promise<SeccompFilter>>();
+  /** One file a filter that containers were made with since the daemon started. */
+  readonly #written = new Map<string, Promise<void>>();
 
   constructor(deps: SeccompFiltersDeps) {
     this.#deps = deps;
@@ -45,26 +45,26 @@ export class SeccompFilters {
       : { runtimeDefault };
   }
 
-  /** The compiled form of a spec's `linux.seccomp`. */
-  async filter(profile: SpecSeccomp | undefined): Promise<SeccompFilter | undefined> {
+  /** The compiled form of a spec's `linux.seccomp`, as a file that the shim reads. */
+  async filter(profile: SpecSeccomp | undefined): Promise<SeccompFilterFile | undefined> {
     if (profile === undefined) return undefined;
-    const key = createHash("sha256").update(JSON.stringify(profile)).digest("hex");
-    let filter = this.#compiled.get(key);
-    if (filter === undefined) {
-      filter = this.#write(key, profile);
-      this.#compiled.set(key, filter);
-      filter.catch(() => this.#compiled.delete(key));
-    }
-    return filter;
-  }
-
-  async #write(key: string, profile: SpecSeccomp): Promise<SeccompFilter> {
+    const { key, bpf } = this.#deps.compiler.compile(profile);
     const path = `${this.#deps.folder}/${key}.bpf`;
-    await mkdir(this.#deps.folder, { recursive: true, mode: 0o700 });
-    await writeFile(`${path}.new`, this.#deps.compile(profile), { mode: 0o600 });
-    await rename(`${path}.new`, path);
+    let written = this.#written.get(key);
+    if (written === undefined) {
+      written = writeWhole(path, bpf);
+      this.#written.set(key, written);
+      written.catch(() => this.#written.delete(key));
+    }
+    await written;
     return { path, flags: profile.flags ?? [] };
   }
+}
+
+/** A file that is there whole or not at all, whenever the daemon ends. */
+async function writeWhole(path: string, bytes: Buffer): Promise<void> {
+  await writeFile(`${path}.new`, bytes, { mode: 0o600 });
+  await rename(`${path}.new`, path);
 }
 
 async function readProfile(file: string): Promise<SeccompProfile> {

@@ -83,13 +83,13 @@ export async function runPod(
 
   const network: PodNetwork = withNetwork
     ? await job.stage("network", async () => {
-        undo.defer(() => networks.detach(id, { timeoutMs: deps.networkTimeoutMs }));
+        undo.defer(() => networks.detach(id, job, AbortSignal.timeout(deps.networkTimeoutMs)));
         const { metadata, portMappings, annotations } = config;
         const attached = await networks.attach(
           { id, ...metadata, portMappings, annotations },
           paths.network,
           job,
-          { timeoutMs: deps.networkTimeoutMs },
+          AbortSignal.timeout(deps.networkTimeoutMs),
         );
         return { ips: attached.ips, netns: paths.network };
       })

@@ -31,9 +31,9 @@ export async function stopPod(deps: StopPodDeps, entry: PodEntry, job: Job): Pro
   await job.stage("processes", () =>
     collectFailures([...entry.containers].map((container) => stopContainer(deps, container, 0, job.signal))),
   );
-  await collectFailures([
-    job.stage("network", () => deps.networks.detach(entry.id, { timeoutMs: deps.networkTimeoutMs }, job)),
-  ]);
+  await job.stage("network", () =>
+    deps.networks.detach(entry.id, job, AbortSignal.timeout(deps.networkTimeoutMs)),
+  );
   await job.stage("namespaces", () => removeNamespaces(deps, entry.record));
   const stopped = entry.record.state;
   if (stopped.state === "not-ready") {
