@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { hasCode } from "../core/errors.ts";
+import type { ContainerSecurityContext, SelinuxOptions } from "../core/security.ts";
+import { apparmorProfile, type LsmFacts, selinuxLabels } from "./lsm.ts";
+
+const both: LsmFacts = { apparmor: true, apparmorDefault: "berth-default", selinux: true };
+const none: LsmFacts = { apparmor: false, selinux: false };
+
+function security(part: object): ContainerSecurityContext {
+  return {
+    privileged: false,
+    apparmor: { kind: "runtime-default" },
+    ...part,
+  } as unknown as ContainerSecurityContext;
+}
+
+function options(part: Partial<SelinuxOptions>): SelinuxOptions {
+  return { user: "", role: "", type: "", level: "", ...part };
+}
+
+test("lsm: AppArmor profiles", () => {
+  const localhost = { apparmor: { kind: "localhost", ref: "mine" } };
+  assert.equal(apparmorProfile(security({}), both), "berth-default");
+  assert.equal(apparmorProfile(security({}), none), undefined);
+  assert.equal(apparmorProfile(security({ privileged: true }), both), undefined);
+  assert.equal(apparmorProfile(security({ apparmor: { kind: "unconfined" } }), both), undefined);
+  assert.equal(apparmorProfile(security(localhost), both), "mine");
+  assert.equal(apparmorProfile(security({ ...localhost, privileged: true }), both), "mine");
+  assert.throws(
+    () => apparmorProfile(security(localhost), none),
+    (error) => hasCode(error, "failed-precondition") && error.message.includes("mine"),
+  );
+});
+
+test("lsm: SELinux labels of the container, else of the pod", () => {
+  const pod = security({ selinux: options({ level: "s0:c1,c2" }) });
+  assert.deepEqual(selinuxLabels(security({}), pod, both), {
+    process: "system_u:system_r:container_t:s0:c1,c2",
+    mount: "system_u:object_r:container_file_t:s0:c1,c2",
+  });
+  const own = security({ selinux: options({ type: "spc_t", user: "u", role: "r" }) });
+  assert.deepEqual(selinuxLabels(own, pod, both), {
+    process: "u:r:spc_t:s0",
+    mount: "u:object_r:container_file_t:s0",
+  });
+  assert.equal(selinuxLabels(security({ privileged: true }), pod, both), undefined);
+  assert.equal(selinuxLabels(own, pod, none), undefined);
+  assert.throws(
+    () => selinuxLabels(security({ selinux: options({ type: "a:b" }) }), pod, both),
+    (error) => hasCode(error, "invalid-argument") && error.message.includes("selinux_options.type"),
+  );
+});
