@@ -120,6 +120,7 @@ const failureCodes: readonly ShimFailure["code"][] = [
   "invalid-argument",
   "failed-precondition",
   "not-found",
+  "permission-denied",
   "resource-exhausted",
   "deadline-exceeded",
   "internal",

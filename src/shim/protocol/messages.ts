@@ -234,6 +234,7 @@ export interface ShimFailure {
     | "invalid-argument"
     | "failed-precondition"
     | "not-found"
+    | "permission-denied"
     | "resource-exhausted"
     | "deadline-exceeded"
     | "internal";

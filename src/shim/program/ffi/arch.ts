@@ -1,5 +1,6 @@
 /** System call numbers that have no wrapper in glibc 2.36; those from 424 on are the same everywhere. */
 export interface SyscallNumbers {
+  readonly getcwd: number;
   readonly pivotRoot: number;
   readonly capget: number;
   readonly capset: number;
@@ -11,6 +12,7 @@ export interface SyscallNumbers {
 }
 
 const x64: SyscallNumbers = {
+  getcwd: 79,
   pivotRoot: 155,
   capget: 125,
   capset: 126,
@@ -22,6 +24,7 @@ const x64: SyscallNumbers = {
 };
 
 const arm64: SyscallNumbers = {
+  getcwd: 17,
   pivotRoot: 41,
   capget: 90,
   capset: 91,

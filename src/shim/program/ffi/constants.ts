@@ -22,6 +22,7 @@ export const AT = {
   FDCWD: -100,
   SYMLINK_NOFOLLOW: 0x100,
   REMOVEDIR: 0x200,
+  EACCESS: 0x200,
   EMPTY_PATH: 0x1000,
   RECURSIVE: 0x8000,
 } as const;

@@ -45,6 +45,7 @@ int fchdir(int fd);
 int chroot(const char *path);
 unsigned umask(unsigned mask);
 int flock(int fd, int operation);
+int faccessat(int dir, const char *path, int mode, int flags);
 
 int fork(void);
 int execve(const char *path, const char *const *argv, const char *const *envp);
@@ -92,6 +93,7 @@ int sigemptyset(sigset_buf *set);
 int sigfillset(sigset_buf *set);
 int sigaddset(sigset_buf *set, int signal);
 int sigprocmask(int how, const sigset_buf *set, sigset_buf *old);
+void signal_default(int signal, void *handler) __asm__("signal");
 int sigwaitinfo(const sigset_buf *set, siginfo_buf *info);
 int clock_gettime(int clock, timespec64 *time);
 int clock_nanosleep(int clock, int flags, const timespec64 *request, timespec64 *rest);
@@ -100,6 +102,7 @@ int setenv(const char *name, const char *value, int overwrite);
 int malloc_trim(size_t pad);
 extern char **environ;
 
+int sys_getcwd(long nr, void *buf, unsigned long size) __asm__("syscall");
 int sys_pivot_root(long nr, const char *newRoot, const char *putOld) __asm__("syscall");
 int sys_capget(long nr, cap_header *header, cap_data *data) __asm__("syscall");
 int sys_capset(long nr, const cap_header *header, const cap_data *data) __asm__("syscall");
@@ -173,6 +176,7 @@ export interface Libc {
   chroot(path: string): number;
   umask(mask: number): number;
   flock(fd: number, operation: number): number;
+  faccessat(dir: number, path: string, mode: number, flags: number): number;
 
   fork(): number;
   execve(path: string, argv: Strings, envp: Strings): number;
@@ -230,6 +234,7 @@ export interface Libc {
   sigfillset(set: Pointer): number;
   sigaddset(set: Pointer, signal: number): number;
   sigprocmask(how: number, set: Pointer, old: Pointer | undefined): number;
+  signal_default(signal: number, handler: undefined): void;
   sigwaitinfo(set: Pointer, info: s.Struct<s.Siginfo>): number;
   clock_gettime(clock: number, time: s.Struct<s.Timespec>): number;
   clock_nanosleep(
@@ -242,11 +247,12 @@ export interface Libc {
   malloc_trim(pad: number): number;
   environ: Pointer | undefined;
 
+  sys_getcwd(nr: number, buf: Pointer, size: number): number;
   sys_pivot_root(nr: number, newRoot: string, putOld: string): number;
   sys_capget(nr: number, header: s.Struct<s.CapHeader>, data: s.StructArray<s.CapData>): number;
   sys_capset(nr: number, header: s.Struct<s.CapHeader>, data: s.StructArray<s.CapData>): number;
   sys_keyctl(nr: number, op: number, a: number, b: number, c: number): number;
-  sys_keyctl_name(nr: number, op: number, name: string): number;
+  sys_keyctl_name(nr: number, op: number, name: string | undefined): number;
   sys_ioprio_set(nr: number, which: number, who: number, priority: number): number;
   sys_seccomp(nr: number, op: number, flags: number, program: s.Struct<s.SockFprog>): number;
   sys_bpf(nr: number, command: number, attributes: Pointer, size: number): number;

@@ -6,6 +6,7 @@ import { allocate, bytes } from "./memory.ts";
 
 const sigBlock = 0;
 const sigSetmask = 2;
+const lastSignal = 64;
 const signalfdInfoBytes = 128;
 
 /** A sigset_t with the given signals. */
@@ -31,6 +32,14 @@ export function blockAllSignals(): void {
 /** An empty mask, as a new program expects it. */
 export function unblockAllSignals(): void {
   C.sigprocmask(sigSetmask, signalSet([]), undefined);
+}
+
+/**
+ * The default for every signal that may be changed: execve keeps the ignored ones, and Node ignores SIGPIPE. glibc keeps
+ * 32 and 33 for itself and lets nobody ignore them.
+ */
+export function resetSignals(): void {
+  for (let signal = 1; signal <= lastSignal; signal++) C.signal_default(signal, undefined);
 }
 
 /** signalfd(2), non-blocking; the signals must be blocked. */
