@@ -57,7 +57,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
     luajit: config.luajit,
     bundle: join(import.meta.dirname, "shim/berth-shim.lua"),
   });
-  const imageStore = undo.use(
+  const imageStore = undo.adopt(
     await openImages({
       root: config.root,
       store,
@@ -66,8 +66,11 @@ export async function startDaemon(config: Config, version: string, logger: Logge
       insecureRegistries: config.insecureRegistries,
       pinned: config.pinnedImages,
       maxLayerBytes: config.maxLayerBytes,
-      logger,
+      onDamaged: (what) => {
+        logger.error("damaged image data is left out", { what });
+      },
     }),
+    (opened) => opened.close(),
   );
   const networks = undo.use(
     await openPodNetworks({
@@ -124,7 +127,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
 
   const pods = new Pods(deps);
   const containers = new Containers(deps);
-  const images = new Images(imageStore, containers, jobs);
+  const images = new Images(imageStore, jobs);
   const health = {
     network: () => networks.status(),
     describe: () =>

@@ -153,9 +153,4 @@ export class Containers {
       .filter((container) => selectsContainer(filter, container))
       .reverse();
   }
-
-  /** The ids of images that containers use. */
-  imagesInUse(): ReadonlySet<string> {
-    return new Set([...this.#inventory.containers()].map((entry) => entry.record.imageId));
-  }
 }

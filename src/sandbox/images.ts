@@ -1,31 +1,29 @@
 import type { Image } from "../core/image.ts";
 import type { ImageStore, RegistryAuth } from "../images/index.ts";
 import type { JobJournal } from "../store/index.ts";
-import type { Containers } from "./containers.ts";
 
-/** Images, as the CRI's handlers see them: the store's, with jobs around changes and an eye on what containers use. */
+/** Images, as the CRI's handlers see them: the store's, with jobs around changes. */
 export class Images {
   readonly #store: ImageStore;
-  readonly #containers: Containers;
   readonly #jobs: JobJournal;
 
-  constructor(store: ImageStore, containers: Containers, jobs: JobJournal) {
+  constructor(store: ImageStore, jobs: JobJournal) {
     this.#store = store;
-    this.#containers = containers;
     this.#jobs = jobs;
   }
 
   /** Pulls an image. Each call is a job of its own, since each has to be let in by the registry; blobs are shared. */
   async pull(reference: string, auth: RegistryAuth | undefined, signal: AbortSignal): Promise<Image> {
-    return this.#jobs.run({ kind: "PullImage", subject: reference, kept: "journal" }, signal, (job) =>
-      this.#store.pull({
+    return this.#jobs.run({ kind: "PullImage", subject: reference, kept: "journal" }, signal, async (job) => {
+      const { image } = await this.#store.pull({
         reference,
         ...(auth === undefined ? {} : { auth }),
         job,
         // Nothing comes of a pull that nobody waits for: unlike other jobs it ends with its caller.
         signal: AbortSignal.any([job.signal, signal]),
-      }),
-    );
+      });
+      return image;
+    });
   }
 
   /** Takes in the images of a tar archive. */
@@ -35,7 +33,8 @@ export class Images {
     signal: AbortSignal,
   ): Promise<readonly Image[]> {
     return this.#jobs.run({ kind: "ImportImage", subject: reference, kept: "journal" }, signal, (job) =>
-      this.#store.import(archive, {
+      this.#store.import({
+        stream: archive,
         ...(reference === "" ? {} : { reference }),
         job,
         signal: AbortSignal.any([job.signal, signal]),
@@ -46,7 +45,7 @@ export class Images {
   /** Removes an image with all its names; layers that containers use stay until those are gone. */
   async remove(text: string, signal: AbortSignal): Promise<void> {
     await this.#jobs.run({ kind: "RemoveImage", subject: text, kept: "journal" }, signal, () =>
-      this.#store.remove(text, { inUse: this.#containers.imagesInUse() }),
+      this.#store.remove(text),
     );
   }
 

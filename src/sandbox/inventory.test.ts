@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { hasCode } from "../core/errors.ts";
+import type { ContainerId, PodId } from "../core/ids.ts";
+import { openStore, type Store } from "../store/index.ts";
+import { Inventory } from "./inventory.ts";
+import { containerRecord, podRecord } from "./records.fixture.ts";
+
+async function withStore(use: (store: Store, reopen: () => Promise<Store>) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "berth-inventory-"));
+  let store = await openStore(folder);
+  try {
+    await use(store, async () => {
+      await store.close();
+      store = await openStore(folder);
+      return store;
+    });
+  } finally {
+    await store.close();
+    await rm(folder, { recursive: true });
+  }
+}
+
+test("inventory: what was added is there for the next daemon, what was removed is not", () =>
+  withStore(async (store, reopen) => {
+    const first = new Inventory(store);
+    const pod = await first.addPod(podRecord());
+    const kept = await first.addContainer(pod, containerRecord(pod.id));
+    const other = containerRecord(pod.id);
+    const gone = await first.addContainer(pod, {
+      ...other,
+      config: { ...other.config, metadata: { name: "b", attempt: 0 } },
+    });
+    await first.removeContainer(gone);
+    const second = new Inventory(await reopen());
+    await second.load(assert.fail);
+    assert.deepEqual(second.pod(pod.id).record, pod.record);
+    assert.deepEqual(
+      [...second.containers()].map((entry) => entry.record),
+      [kept.record],
+    );
+    assert.equal(second.pod(pod.id).containers.size, 1);
+  }));
+
+test("inventory: a name is held while its owner is there, and free afterwards", () =>
+  withStore(async (store) => {
+    const inventory = new Inventory(store);
+    const pod = await inventory.addPod(podRecord());
+    await assert.rejects(
+      inventory.addPod(podRecord()),
+      (error) => hasCode(error, "already-exists") && error.message.includes(pod.id),
+    );
+    await inventory.removePod(pod);
+    await inventory.addPod(podRecord());
+  }));
+
+test("inventory: ids are found by unique prefix", () =>
+  withStore(async (store) => {
+    const inventory = new Inventory(store);
+    const pod = await inventory.addPod(podRecord({ id: "a".repeat(64) as PodId }));
+    const one = await inventory.addContainer(
+      pod,
+      containerRecord(pod.id, { id: `abc1${"0".repeat(60)}` as ContainerId }),
+    );
+    const record = containerRecord(pod.id, { id: `abc2${"0".repeat(60)}` as ContainerId });
+    await inventory.addContainer(pod, {
+      ...record,
+      config: { ...record.config, metadata: { name: "b", attempt: 0 } },
+    });
+    assert.equal(inventory.findContainer("abc1"), one);
+    assert.equal(inventory.findContainer("zzz"), undefined);
+    assert.throws(() => inventory.findContainer("abc"), /container id abc is ambiguous: 2 match/);
+    assert.throws(
+      () => inventory.container("nope"),
+      (error) => hasCode(error, "not-found"),
+    );
+    assert.throws(() => inventory.findContainer(""), /container id: empty/);
+  }));
+
+test("inventory: a container whose pod is missing is left out and told", () =>
+  withStore(async (store, reopen) => {
+    const first = new Inventory(store);
+    const pod = await first.addPod(podRecord());
+    await first.addContainer(pod, containerRecord(pod.id));
+    await first.removePod(pod);
+    const second = new Inventory(await reopen());
+    const told: string[] = [];
+    await second.load((what, reason) => told.push(`${what}: ${reason}`));
+    assert.equal([...second.containers()].length, 0);
+    assert.match(told[0] ?? "", /^container [0-9a-f]{64}: its pod [0-9a-f]{64} is not in the store$/);
+  }));
