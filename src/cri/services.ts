@@ -3,6 +3,7 @@ import type { Logger } from "../core/logger.ts";
 import type { Containers, Images, Inspection, Pods } from "../sandbox/index.ts";
 import type { JobJournal } from "../store/index.ts";
 import { containerExec } from "./handlers/admin-container-exec.ts";
+import { imageFromHost } from "./handlers/admin-image-from-host.ts";
 import { importImage } from "./handlers/admin-import-image.ts";
 import { info } from "./handlers/admin-info.ts";
 import { listJobs } from "./handlers/admin-list-jobs.ts";
@@ -87,6 +88,7 @@ export function createServices(deps: ServicesDeps): Services {
     admin: {
       ...routine("Info", info(health)),
       ...routine("ListJobs", listJobs(jobs)),
+      ...notable("ImageFromHost", imageFromHost(images)),
       ImportImage: importImage(images),
       ContainerExec: containerExec(containers),
     },

@@ -42,6 +42,13 @@ export class Images {
     );
   }
 
+  /** Makes an image of the host's own binaries and the libraries that they need. */
+  async fromHost(reference: string, binaries: readonly string[], signal: AbortSignal): Promise<Image> {
+    return this.#jobs.run({ kind: "ImageFromHost", subject: reference, kept: "journal" }, signal, (job) =>
+      this.#store.fromHost({ name: reference, binaries, job, signal: AbortSignal.any([job.signal, signal]) }),
+    );
+  }
+
   /** Removes an image with all its names; layers that containers use stay until those are gone. */
   async remove(text: string, signal: AbortSignal): Promise<void> {
     await this.#jobs.run({ kind: "RemoveImage", subject: text, kept: "journal" }, signal, () =>

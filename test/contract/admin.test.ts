@@ -21,6 +21,7 @@ describe("admin.proto", () => {
       ["/berth.v1.Admin/Info", false, false],
       ["/berth.v1.Admin/ListJobs", false, false],
       ["/berth.v1.Admin/ImportImage", true, false],
+      ["/berth.v1.Admin/ImageFromHost", false, false],
       ["/berth.v1.Admin/ContainerExec", true, true],
     ]);
   });
