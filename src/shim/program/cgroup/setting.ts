@@ -13,8 +13,8 @@ export interface Setting {
 /** What a file of the cgroup holds now, without its last newline; undefined where there is no such file. */
 export type ReadCurrent = (file: string) => string | undefined;
 
-/** From here on a number is beyond any int64, so it can only mean no limit. */
-const int64End = 2 ** 63;
+/** From here on a number means no limit: the last int64, rounded down to pages of up to 64 KiB. */
+const noLimitFrom = 2 ** 63 - 65_536;
 
 /** A whole number in decimal; throws `invalid-argument` for a fraction. */
 export function integerText(value: number, field: string): string {
@@ -25,7 +25,7 @@ export function integerText(value: number, field: string): string {
 
 /** A whole number in decimal, or `unlimited` for a negative one and for one beyond int64. */
 export function limitText(value: number, unlimited: string, field: string): string {
-  return value < 0 || value >= int64End ? unlimited : integerText(value, field);
+  return value < 0 || value >= noLimitFrom ? unlimited : integerText(value, field);
 }
 
 /** A setting for a value that was given and is not 0, which says "not set" in the runtime spec's oldest fields. */

@@ -11,7 +11,7 @@ const maxWeight = 10_000;
 
 /**
  * `cpu.weight` (1 to 10000, 100 by default) for `cpu.shares` (2 to 262144, 1024 by default): the curve through the
- * three pairs (2, 1), (1024, 100), (262144, 10000) that runc 1.3.2 and crun 1.23 went over to, since the straight line
+ * three pairs (2, 1), (1024, 100), (262144, 10000) that runc and crun went over to in 2025, since the straight line
  * between the ends gave the default share of 1024 a weight of 39.
  */
 export function cpuWeightOfShares(shares: number): number {
