@@ -44,7 +44,8 @@ function readExtended(source: Source, header: Header, globals: Pax, pending: Pen
 }
 
 function extendedText(source: Source, header: Header): string {
-  if (header.size > maxExtendedBytes) fail("limit", `an extended header is larger than ${maxExtendedBytes} bytes`);
+  if (header.size > maxExtendedBytes)
+    fail("limit", `an extended header is larger than ${maxExtendedBytes} bytes`);
   const text = source.text(header.size, "an extended header");
   skipPadding(source, header.size, "an extended header");
   return text;
@@ -64,7 +65,8 @@ function unpackEntry(source: Source, tree: Tree, header: Header, globals: Pax, p
   if (!hasData) header.size = 0;
   const before = source.bytesTaken();
   const size = header.size;
-  const sparse = header.type === "S" || header.type === "0" ? readSparseMap(source, header, pending.pax) : undefined;
+  const sparse =
+    header.type === "S" || header.type === "0" ? readSparseMap(source, header, pending.pax) : undefined;
   const oldSparseBlocks = header.type === "S" ? source.bytesTaken() - before : 0;
   const skipped = writeEntry(tree, source, header, pending.pax, sparse);
   // What is left of the entry, so that nothing it says of itself shifts the next header.

@@ -25,7 +25,11 @@ const keptCapabilities = [0, 1, 3, 4, 21, 27, 31];
 export function confine(folder: string): void {
   const architecture = thisArchitecture();
   // PR_SET_PDEATHSIG, SIGKILL: without the daemon the work is lost anyway. PR_SET_DUMPABLE. PR_SET_NO_NEW_PRIVS.
-  for (const [option, value] of [[1, 9], [4, 0], [38, 1]] as const) {
+  for (const [option, value] of [
+    [1, 9],
+    [4, 0],
+    [38, 1],
+  ] as const) {
     if (libc.prctl(option, value, 0, 0, 0) !== 0) failErrno(`prctl ${option}`);
   }
   // close_range, the same number on every architecture; an older kernel has the descriptors that Node closes on exec.

@@ -101,7 +101,8 @@ function plain(read: Read, input: Bytes, first: number): Chunks {
 function gunzip(read: Read, input: Bytes, first: number): Chunks {
   const stream = ffi.new("berth_z_stream") as ZStream;
   // 15 window bits, plus 16: gzip and not zlib.
-  if (zlib.inflateInit2_(stream, 31, zlib.zlibVersion(), ffi.sizeof(stream)) !== 0) fail("format", "zlib does not start");
+  if (zlib.inflateInit2_(stream, 31, zlib.zlibVersion(), ffi.sizeof(stream)) !== 0)
+    fail("format", "zlib does not start");
   const output = ffi.new(`uint8_t[${bufferBytes}]`) as Bytes;
   stream.next_in = input;
   stream.avail_in = first;
@@ -122,8 +123,10 @@ function gunzip(read: Read, input: Bytes, first: number): Chunks {
     const result = zlib.inflate(stream, 0);
     if (result === 1) ended = true;
     // -5 (Z_BUF_ERROR): nothing to do without more input or room.
-    else if (result !== 0 && result !== -5) fail("format", `the gzip stream is damaged (zlib error ${result})`);
-    else if (stream.avail_in === 0 && stream.avail_out > 0 && !refill()) fail("format", "the gzip stream is truncated");
+    else if (result !== 0 && result !== -5)
+      fail("format", `the gzip stream is damaged (zlib error ${result})`);
+    else if (stream.avail_in === 0 && stream.avail_out > 0 && !refill())
+      fail("format", "the gzip stream is truncated");
     return true;
   };
   return {

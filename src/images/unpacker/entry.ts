@@ -13,7 +13,13 @@ const openNew = 0o2000301;
 const maxMinor = 1048575;
 
 /** Puts one entry into the tree; its data is the next of the source. Returns how many attributes were left out. */
-export function writeEntry(tree: Tree, source: Source, header: Header, pax: Pax, sparse?: SparseFile): number {
+export function writeEntry(
+  tree: Tree,
+  source: Source,
+  header: Header,
+  pax: Pax,
+  sparse?: SparseFile,
+): number {
   const path = cleanPath(header.name);
   const base = baseOf(path);
   if (string.sub(base, 1, 4) === ".wh.") {
@@ -70,7 +76,8 @@ function writeFolder(tree: Tree, path: string, header: Header, pax: Pax): number
 function writeHardLink(tree: Tree, path: string, header: Header): void {
   const target = cleanPath(header.linkName);
   if (target === path) return;
-  if (tree.whiteouts.has(target)) fail("format", `${path}: a hard link to ${target}, which the layer deletes`);
+  if (tree.whiteouts.has(target))
+    fail("format", `${path}: a hard link to ${target}, which the layer deletes`);
   // Without AT_SYMLINK_FOLLOW a link to a symbolic link is to the link itself.
   create(tree, path, `link ${target} to`, () => libc.linkat(atFdCwd, target, atFdCwd, path, 0));
 }

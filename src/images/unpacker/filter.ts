@@ -24,8 +24,8 @@ const architectures: Record<string, Architecture> = {
     capset: 126,
     seccomp: 317,
     calls: [
-      0, 1, 3, 8, 9, 10, 11, 12, 14, 15, 20, 25, 28, 60, 231, 202, 217, 228, 257, 258, 259, 260, 263, 265, 266, 267,
-      268, 262, 5, 280, 93, 91, 77, 190, 189, 306, 318,
+      0, 1, 3, 8, 9, 10, 11, 12, 14, 15, 20, 25, 28, 60, 231, 202, 217, 228, 257, 258, 259, 260, 263, 265,
+      266, 267, 268, 262, 5, 280, 93, 91, 77, 190, 189, 306, 318,
     ],
   },
   arm64: {
@@ -35,8 +35,8 @@ const architectures: Record<string, Architecture> = {
     capset: 91,
     seccomp: 277,
     calls: [
-      63, 64, 57, 62, 222, 226, 215, 214, 135, 139, 66, 216, 233, 93, 94, 98, 61, 113, 56, 34, 33, 54, 35, 37, 36, 78,
-      53, 79, 80, 88, 55, 52, 46, 7, 6, 267, 278,
+      63, 64, 57, 62, 222, 226, 215, 214, 135, 139, 66, 216, 233, 93, 94, 98, 61, 113, 56, 34, 33, 54, 35, 37,
+      36, 78, 53, 79, 80, 88, 55, 52, 46, 7, 6, 267, 278,
     ],
   },
 };
@@ -83,5 +83,6 @@ export function loadFilter(architecture: Architecture): void {
   });
   const header = ffi.new("berth_bpf_program", program.length, filter) as Struct<"berth_bpf_program">;
   // SECCOMP_SET_MODE_FILTER, no flags.
-  if (libc.syscall(long(architecture.seccomp), long(1), long(0), header) !== 0) failErrno("load the seccomp filter");
+  if (libc.syscall(long(architecture.seccomp), long(1), long(0), header) !== 0)
+    failErrno("load the seccomp filter");
 }

@@ -56,7 +56,10 @@ export function parseSparsePairs(block: Bytes, at: number, pairs: number, map: n
   for (let index = 0; index < pairs; index++) {
     const place = at + index * 24;
     if (block[place] === 0) return;
-    map.push(parseNumber(block, place, 12, "sparse offset"), parseNumber(block, place + 12, 12, "sparse length"));
+    map.push(
+      parseNumber(block, place, 12, "sparse offset"),
+      parseNumber(block, place + 12, 12, "sparse length"),
+    );
   }
 }
 
@@ -83,7 +86,8 @@ function verifyChecksum(block: Bytes): void {
     }
   }
   const stored = parseNumber(block, 148, 8, "checksum");
-  if (stored !== unsigned && stored !== signed) fail("format", "this is not a tar archive, or a header is damaged");
+  if (stored !== unsigned && stored !== signed)
+    fail("format", "this is not a tar archive, or a header is damaged");
 }
 
 function field(block: Bytes, at: number, length: number): string {

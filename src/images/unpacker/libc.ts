@@ -63,7 +63,14 @@ export interface LibC {
   open(this: void, path: string, flags: number, mode: number): number;
   mkdirat(this: void, dirfd: number, path: string, mode: number): number;
   mknodat(this: void, dirfd: number, path: string, mode: number, dev: number): number;
-  linkat(this: void, olddirfd: number, oldpath: string, newdirfd: number, newpath: string, flags: number): number;
+  linkat(
+    this: void,
+    olddirfd: number,
+    oldpath: string,
+    newdirfd: number,
+    newpath: string,
+    flags: number,
+  ): number;
   symlinkat(this: void, target: string, newdirfd: number, linkpath: string): number;
   unlinkat(this: void, dirfd: number, path: string, flags: number): number;
   readlinkat(this: void, dirfd: number, path: string, buffer: Bytes, size: number): number;
@@ -125,7 +132,15 @@ export function long(value: number): unknown {
 }
 
 export const atFdCwd = -100;
-export const errnos = { enoent: 2, eintr: 4, eexist: 17, enotdir: 20, eisdir: 21, enotempty: 39, enotsup: 95 } as const;
+export const errnos = {
+  enoent: 2,
+  eintr: 4,
+  eexist: 17,
+  enotdir: 20,
+  eisdir: 21,
+  enotempty: 39,
+  enotsup: 95,
+} as const;
 
 /** What the daemon turns into a RuntimeError: a call that failed, a malformed stream, or a limit that was met. */
 export interface Failure {

@@ -5,7 +5,8 @@ const maxPathBytes = 4095;
 
 /** A path relative to the layer's root without `.`, empty parts and slashes at its ends; empty is the root itself. */
 export function cleanPath(name: string): string {
-  if (name.length > maxPathBytes) fail("limit", `a path is longer than ${maxPathBytes} bytes: ${string.sub(name, 1, 80)}...`);
+  if (name.length > maxPathBytes)
+    fail("limit", `a path is longer than ${maxPathBytes} bytes: ${string.sub(name, 1, 80)}...`);
   if (string.find(name, "\0", 1, true)[0] !== undefined) fail("format", `a path holds a zero byte: ${name}`);
   let clean = name;
   while (string.sub(clean, 1, 2) === "./") clean = string.sub(clean, 3);

@@ -72,7 +72,8 @@ export function parseWhole(text: string, what: string): number {
 function applyTime(header: Header, text: string): void {
   const [sign, whole, fraction] = string.match(text, "^(-?)(%d+)%.?(%d*)$");
   const seconds = whole === undefined ? undefined : tonumber(whole);
-  if (seconds === undefined || seconds > 9007199254740991) return fail("format", "a pax header's mtime is not a time");
+  if (seconds === undefined || seconds > 9007199254740991)
+    return fail("format", "a pax header's mtime is not a time");
   const nanoseconds = tonumber(string.sub(`${fraction as string}000000000`, 1, 9)) ?? 0;
   if (sign !== "-") {
     header.mtime = seconds;

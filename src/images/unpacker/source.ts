@@ -45,7 +45,8 @@ export function openSource(chunks: Chunks, hash: Hash, maxBytes: number): Source
     at = 0;
     if (end === 0) return false;
     total += end;
-    if (total > maxBytes) fail("limit", `the layer unpacks to more than ${string.format("%d", maxBytes)} bytes`);
+    if (total > maxBytes)
+      fail("limit", `the layer unpacks to more than ${string.format("%d", maxBytes)} bytes`);
     hash.update(chunks.buffer, end);
     return true;
   };

@@ -21,11 +21,13 @@ export function readSparseMap(source: Source, header: Header, pax: Pax): SparseF
   if (header.sparse !== undefined) return oldMap(source, header);
   const major = pax.values["GNU.sparse.major"];
   if (major === "1") return mapInData(source, header, pax);
-  if (major !== undefined && major !== "0") return fail("format", `${header.name}: sparse format ${major} is not known`);
+  if (major !== undefined && major !== "0")
+    return fail("format", `${header.name}: sparse format ${major} is not known`);
   if (pax.values["GNU.sparse.size"] === undefined) return undefined;
   const name = pax.values["GNU.sparse.name"];
   if (name !== undefined) header.name = name;
-  const map = pax.values["GNU.sparse.map"] === undefined ? pax.sparsePairs : commaList(pax.values["GNU.sparse.map"]);
+  const map =
+    pax.values["GNU.sparse.map"] === undefined ? pax.sparsePairs : commaList(pax.values["GNU.sparse.map"]);
   return check(header, map, pax.values["GNU.sparse.size"], header.size);
 }
 
@@ -37,7 +39,8 @@ function oldMap(source: Source, header: Header): SparseFile {
     if (block === undefined) return fail("format", `the tar stream is truncated in ${header.name}`);
     parseSparsePairs(block, 0, 21, map);
     extended = block[504] !== 0;
-    if (map.length > 2 * maxSparsePieces) fail("limit", `${header.name} has more than ${maxSparsePieces} sparse pieces`);
+    if (map.length > 2 * maxSparsePieces)
+      fail("limit", `${header.name} has more than ${maxSparsePieces} sparse pieces`);
   }
   return check(header, map, tostring(header.sparse?.realSize ?? 0), header.size);
 }
@@ -56,13 +59,15 @@ function mapInData(source: Source, header: Header, pax: Pax): SparseFile {
         return parseWhole(digits as string, "sparse map");
       }
       blocks += 1;
-      if (blocks * 512 > header.size || text.length - at > 64) fail("format", `${header.name}: the sparse map is malformed`);
+      if (blocks * 512 > header.size || text.length - at > 64)
+        fail("format", `${header.name}: the sparse map is malformed`);
       text = string.sub(text, at) + source.text(512, header.name);
       at = 1;
     }
   };
   const pieces = next();
-  if (pieces > maxSparsePieces) fail("limit", `${header.name} has more than ${maxSparsePieces} sparse pieces`);
+  if (pieces > maxSparsePieces)
+    fail("limit", `${header.name} has more than ${maxSparsePieces} sparse pieces`);
   const map: number[] = [];
   for (let index = 0; index < 2 * pieces; index++) map.push(next());
   return check(header, map, pax.values["GNU.sparse.realsize"] ?? "0", header.size - blocks * 512);
@@ -82,10 +87,12 @@ function check(header: Header, map: readonly number[], size: string, storedBytes
   for (let index = 0; index + 1 < map.length; index += 2) {
     const offset = map[index] ?? 0;
     const length = map[index + 1] ?? 0;
-    if (offset < end || offset + length > realSize) fail("format", `${header.name}: the sparse map is malformed`);
+    if (offset < end || offset + length > realSize)
+      fail("format", `${header.name}: the sparse map is malformed`);
     end = offset + length;
     sum += length;
   }
-  if (map.length % 2 !== 0 || sum !== storedBytes) fail("format", `${header.name}: the sparse map is malformed`);
+  if (map.length % 2 !== 0 || sum !== storedBytes)
+    fail("format", `${header.name}: the sparse map is malformed`);
   return { map, realSize, storedBytes };
 }

@@ -1,0 +1,91 @@
+import { createHash } from "node:crypto";
+import { mkdir, open, readFile } from "node:fs/promises";
+import { createWriteStream } from "node:fs";
+import { join } from "node:path";
+import { once } from "node:events";
+import { finished } from "node:stream/promises";
+import { parseDigest, type Digest } from "../../core/digest.ts";
+import { RuntimeError } from "../../core/errors.ts";
+import { contained, readTar } from "./tar-reader.ts";
+
+/** A file of the archive, kept on disk under a name of ours. */
+export interface SpooledFile {
+  readonly path: string;
+  readonly size: number;
+  readonly digest: Digest;
+}
+
+/** The files of an archive by name and by what their content hashes to. */
+export interface Spool {
+  file(name: string): SpooledFile | undefined;
+  blob(digest: Digest): SpooledFile | undefined;
+}
+
+const maxLinks = 16;
+
+/** Writes the archive's files into `folder`, hashing them: order in the archive is free, and memory bounded. */
+export async function spoolArchive(stream: AsyncIterable<Uint8Array>, folder: string): Promise<Spool> {
+  const files = new Map<string, SpooledFile>();
+  const links = new Map<string, string>();
+  const blobs = new Map<Digest, SpooledFile>();
+  await mkdir(folder, { mode: 0o700 });
+  for await (const entry of readTar(stream)) {
+    if (entry.kind === "link") links.set(entry.name, resolveLink(entry.name, entry.target));
+    if (entry.kind !== "file") continue;
+    const file = await spool(entry.data, join(folder, String(files.size)), entry.size);
+    files.set(entry.name, file);
+    blobs.set(file.digest, file);
+  }
+  const find = (name: string): SpooledFile | undefined => {
+    let current = name;
+    for (let followed = 0; followed <= maxLinks; followed++) {
+      const target = links.get(current);
+      if (target === undefined) return files.get(current);
+      current = target;
+    }
+    throw new RuntimeError("invalid-argument", `the image archive links ${name} to itself`);
+  };
+  return { file: find, blob: (digest) => blobs.get(digest) };
+}
+
+/** Old `docker save` links a repeated layer to the first, as `../<id>/layer.tar`. */
+function resolveLink(name: string, target: string): string {
+  const parts = name.split("/").slice(0, -1);
+  for (const part of target.split("/")) {
+    if (part === ".." && parts.length > 0) parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return contained(parts.join("/"));
+}
+
+async function spool(data: AsyncIterable<Uint8Array>, path: string, size: number): Promise<SpooledFile> {
+  const hash = createHash("sha256");
+  const output = createWriteStream(path, { flags: "wx", mode: 0o600 });
+  const done = finished(output);
+  done.catch(() => undefined);
+  for await (const chunk of data) {
+    hash.update(chunk);
+    if (!output.write(chunk)) await Promise.race([once(output, "drain"), done]);
+  }
+  output.end();
+  await done;
+  return { path, size, digest: parseDigest(`sha256:${hash.digest("hex")}`) };
+}
+
+/** Reads a document of the archive, which must be small. */
+export async function readDocument(file: SpooledFile, maxBytes: number, what: string): Promise<Buffer> {
+  if (file.size > maxBytes)
+    throw new RuntimeError("invalid-argument", `${what} is larger than ${maxBytes} bytes`);
+  return await readFile(file.path);
+}
+
+/** True where a spooled file begins as gzip does. */
+export async function isGzip(file: SpooledFile): Promise<boolean> {
+  const handle = await open(file.path, "r");
+  try {
+    const { buffer } = await handle.read(Buffer.alloc(2), 0, 2, 0);
+    return buffer[0] === 0x1f && buffer[1] === 0x8b;
+  } finally {
+    await handle.close();
+  }
+}

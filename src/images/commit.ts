@@ -1,0 +1,110 @@
+import { parseDigest, type Digest } from "../core/digest.ts";
+import { createHash } from "node:crypto";
+import { RuntimeError } from "../core/errors.ts";
+import type { Image } from "../core/image.ts";
+import type { Catalog } from "./catalog.ts";
+import { onDisk } from "./disk-errors.ts";
+import type { Descriptor, ImageConfig } from "./documents.ts";
+import { blobPath, writeDurably, type Layout } from "./layout.ts";
+import type { LayerStore } from "./layers.ts";
+import type { LayerSource } from "./unpack.ts";
+
+/** An image that is described in full and whose layers are still to be had. */
+export interface ImageDraft {
+  /** Names it in errors. */
+  readonly name: string;
+  readonly manifestBytes: Uint8Array;
+  readonly configBytes: Uint8Array;
+  readonly config: ImageConfig;
+  /** As the manifest lists them, lowest first. */
+  readonly layers: readonly Descriptor[];
+  readonly tags: readonly string[];
+  readonly repoDigests: readonly string[];
+  /** Limits work on layers together with others of the same key. */
+  readonly queue: string;
+  source(layer: Descriptor): LayerSource;
+}
+
+/** Brings an image in: its layers in parallel, then its documents, then the records that make it visible. */
+export interface Committer {
+  commit(draft: ImageDraft, signal: AbortSignal): Promise<Image>;
+}
+
+export function createCommitter(layout: Layout, catalog: Catalog, layers: LayerStore): Committer {
+  const putBlob = async (digest: Digest, bytes: Uint8Array): Promise<void> => {
+    if (catalog.hasBlob(digest)) return;
+    await writeDurably(layout, blobPath(layout, digest), bytes);
+    catalog.addBlob(digest);
+  };
+
+  /** Fetches all; the first failure ends the others, and all have ended when this does. */
+  const obtainAll = async (draft: ImageDraft, signal: AbortSignal): Promise<void> => {
+    const failed = new AbortController();
+    const work = draft.layers.map((descriptor, index) => {
+      const diffId = draft.config.diffIds[index];
+      if (diffId === undefined) throw mismatch(draft);
+      return layers.obtain({
+        diffId,
+        source: draft.source(descriptor),
+        what: `layer ${descriptor.digest} of ${draft.name}`,
+        queue: draft.queue,
+        signal: AbortSignal.any([signal, failed.signal]),
+      });
+    });
+    const first: { thrown?: unknown } = {};
+    await Promise.all(
+      work.map((one) =>
+        one.catch((thrown: unknown) => {
+          first.thrown ??= thrown;
+          failed.abort(new Error("another layer failed"));
+        }),
+      ),
+    );
+    if (first.thrown !== undefined) throw first.thrown as Error;
+  };
+
+  const commit = async (draft: ImageDraft, signal: AbortSignal): Promise<Image> => {
+    if (draft.layers.length !== draft.config.diffIds.length) throw mismatch(draft);
+    const id = digestOf(draft.configBytes);
+    const manifest = digestOf(draft.manifestBytes);
+    const lease = catalog.lease();
+    lease.add([id, manifest, ...draft.config.diffIds]);
+    try {
+      await obtainAll(draft, signal);
+      await onDisk(layout.root, `image ${draft.name}`, async () => {
+        await putBlob(manifest, draft.manifestBytes);
+        await putBlob(id, draft.configBytes);
+      });
+      const downloaded = draft.layers.reduce((sum, layer) => sum + layer.size, 0);
+      return await catalog.putImage({
+        id,
+        tags: draft.tags,
+        repoDigests: draft.repoDigests,
+        manifest,
+        layers: draft.config.diffIds,
+        process: draft.config.process,
+        sizeBytes: downloaded + draft.manifestBytes.length + draft.configBytes.length,
+        pinned: false,
+      });
+    } catch (thrown) {
+      lease.release();
+      await catalog.collect();
+      throw thrown;
+    } finally {
+      lease.release();
+    }
+  };
+
+  return { commit };
+}
+
+/** The digest of bytes that are here. */
+export function digestOf(bytes: Uint8Array): Digest {
+  return parseDigest(`sha256:${createHash("sha256").update(bytes).digest("hex")}`);
+}
+
+function mismatch(draft: ImageDraft): RuntimeError {
+  const { layers, config, name } = draft;
+  const text = `image ${name}: its manifest has ${layers.length} layers, its config ${config.diffIds.length}`;
+  return new RuntimeError("failed-precondition", text);
+}

@@ -1,0 +1,166 @@
+import { join } from "node:path";
+import { systemClock, type Clock } from "../core/clock.ts";
+import { RuntimeError } from "../core/errors.ts";
+import type { ContainerId } from "../core/ids.ts";
+import type { Image } from "../core/image.ts";
+import type { Store } from "../store/index.ts";
+import { importArchive, type ImportRequest } from "./archive/import.ts";
+import { imageTables, openCatalog, type Catalog } from "./catalog.ts";
+import { createCommitter } from "./commit.ts";
+import { buildFromHost, type HostImageRequest } from "./host/from-host.ts";
+import { makeLayout, type Layout } from "./layout.ts";
+import { openLayers } from "./layers.ts";
+import { createLimiter } from "./limiter.ts";
+import { isPinned } from "./pinned.ts";
+import { hostPlatform } from "./platform.ts";
+import { pullImage, type PullRequest, type PullResult } from "./pull.ts";
+import { readLayerSidecar, recover } from "./recover.ts";
+import { openHttp } from "./registry/http.ts";
+import { resolveImage } from "./resolve.ts";
+import { lowersOf, openSnapshots, type Snapshot } from "./snapshots.ts";
+import { readMerged, type ViewLayer } from "./view.ts";
+
+/** How the image store is set up. */
+export interface ImageStoreSettings {
+  /** Folder of images, layers and writable layers; made 0700 where missing. */
+  readonly root: string;
+  readonly store: Store;
+  /** Path of the LuaJIT interpreter. */
+  readonly luajit: string;
+  /** Path of the unpacker's bundle, `berth-unpack.lua`. */
+  readonly unpacker: string;
+  /** Most bytes that one layer may unpack to. */
+  readonly maxLayerBytes: number;
+  /** Registries besides those on loopback that are spoken to without TLS. */
+  readonly insecureRegistries: readonly string[];
+  /** Reference patterns, `*` allowed, that garbage collection leaves. */
+  readonly pinned: readonly string[];
+  /** Told of records and files that were found damaged at start. */
+  readonly onDamaged: (what: string) => void;
+  readonly clock?: Clock;
+  /** No byte for this long ends a try; 30 s where absent. */
+  readonly stallTimeoutMs?: number;
+}
+
+/** What images and layers take of the disk, as counted when they were committed. */
+export interface FilesystemUsage {
+  readonly mountpoint: string;
+  readonly usedBytes: number;
+  readonly inodesUsed: number;
+  /** Nanoseconds since the epoch. */
+  readonly timestamp: bigint;
+}
+
+/** Images, their layers, and the writable layers of containers. */
+export interface ImageStore {
+  /** Pulls from a registry; see {@link pullImage} for its rules. Errors carry the code of the registry's answer. */
+  pull(request: PullRequest): Promise<PullResult>;
+  /** Brings in every image of an OCI layout tar or a `docker save` tar. */
+  import(request: ImportRequest): Promise<Image[]>;
+  /** Makes an image of the host's own binaries and the libraries they need. */
+  fromHost(request: HostImageRequest): Promise<Image>;
+  /** By id, tag, repository digest, or a unique prefix of an id; `invalid-argument` for text that is none of these. */
+  resolve(text: string): Image | undefined;
+  list(): Image[];
+  /** Removes an image with all its tags, and the layers that neither images nor containers need; absent is no error. */
+  remove(text: string): Promise<void>;
+  filesystemUsage(): FilesystemUsage;
+  /** Makes the writable layer of a container and keeps the image's layers for it. */
+  prepare(containerId: ContainerId, image: Image): Promise<Snapshot>;
+  /** Keeps a further image for a container, such as an image volume. */
+  hold(containerId: ContainerId, image: Image): Promise<Pick<Snapshot, "layersDir" | "lowers">>;
+  /** Removes a container's writable layer and lets go of its images; absent is no error. */
+  removeSnapshot(containerId: ContainerId): Promise<void>;
+  /** The folder that holds what the container itself wrote. */
+  writableDir(containerId: ContainerId): string;
+  /** Reads a regular file of an image; undefined where it has none of that path. */
+  readImageFile(image: Image, path: string, maxBytes: number): Promise<Buffer | undefined>;
+  close(): Promise<void>;
+}
+
+/** Layers of one registry at work at a time. */
+const maxLayersAtOnce = 4;
+const connectTimeoutMs = 10_000;
+const defaultStallTimeoutMs = 30_000;
+
+/** Opens the image store: finishes or removes what a crash left, then collects what nothing needs. */
+export async function openImages(settings: ImageStoreSettings): Promise<ImageStore> {
+  const { root, store, luajit, maxLayerBytes, insecureRegistries, pinned } = settings;
+  const layout = await makeLayout(root);
+  const tables = imageTables(store);
+  const state = await recover(layout, store, tables, settings.onDamaged);
+  const catalog = openCatalog(layout, store, tables, state);
+  await catalog.collect();
+  const unpacker = { luajit, program: settings.unpacker, maxLayerBytes };
+  const layers = openLayers(layout, catalog, unpacker, createLimiter(maxLayersAtOnce));
+  const committer = createCommitter(layout, catalog, layers);
+  const snapshots = openSnapshots(layout, catalog);
+  const stallTimeoutMs = settings.stallTimeoutMs ?? defaultStallTimeoutMs;
+  const http = openHttp({ connectTimeoutMs: Math.min(connectTimeoutMs, stallTimeoutMs), stallTimeoutMs });
+  const platform = hostPlatform();
+  const pullContext = { http, policy: { insecureRegistries }, platform, committer };
+  const clock = settings.clock ?? systemClock;
+  const shown = (image: Image): Image => ({
+    ...image,
+    pinned: image.tags.some((tag) => isPinned(tag, pinned)),
+  });
+
+  return {
+    pull: async (request) => {
+      const result = await pullImage(pullContext, request);
+      return { ...result, image: shown(result.image) };
+    },
+    import: async (request) => (await importArchive({ layout, platform, committer }, request)).map(shown),
+    fromHost: async (request) => shown(await buildFromHost({ layout, platform, committer }, request)),
+    resolve: (text) => {
+      if (text === "") throw new RuntimeError("invalid-argument", "no image is named");
+      const found = resolveImage(catalog.images, text);
+      return found === undefined ? undefined : shown(found);
+    },
+    list: () => [...catalog.images.values()].map(shown),
+    remove: async (text) => {
+      const image = resolveImage(catalog.images, text);
+      if (image !== undefined) await catalog.deleteImage(image.id);
+    },
+    filesystemUsage: () => usageOf(layout, catalog, clock),
+    prepare: (containerId, image) => snapshots.prepare(containerId, image),
+    hold: (containerId, image) => snapshots.hold(containerId, image),
+    removeSnapshot: async (containerId) => {
+      await snapshots.remove(containerId);
+      await catalog.collect();
+    },
+    writableDir: (containerId) => snapshots.writableDir(containerId),
+    readImageFile: async (image, path, maxBytes) =>
+      readMerged(await viewLayers(layout, catalog, image), path, maxBytes),
+    close: () => http.close(),
+  };
+}
+
+function usageOf(layout: Layout, catalog: Catalog, clock: Clock): FilesystemUsage {
+  let usedBytes = 0;
+  let inodesUsed = 0;
+  for (const layer of catalog.layers.values()) {
+    usedBytes += layer.sizeBytes;
+    // Its folder and its sidecar besides the tree.
+    inodesUsed += layer.inodes + 2;
+  }
+  // Manifest, config and sidecar.
+  inodesUsed += catalog.images.size * 3;
+  return { mountpoint: layout.root, usedBytes, inodesUsed, timestamp: clock() };
+}
+
+async function viewLayers(layout: Layout, catalog: Catalog, image: Image): Promise<ViewLayer[]> {
+  const folders = lowersOf(catalog, image).map((lower) => lower.slice(0, lower.indexOf("/")));
+  return await Promise.all(
+    folders.map(async (folder) => {
+      const sidecar = await readLayerSidecar(layout, folder);
+      if (sidecar === undefined) {
+        throw new RuntimeError(
+          "internal",
+          `layer ${folder} of image ${image.id}: its sidecar cannot be read`,
+        );
+      }
+      return { path: join(layout.layers, folder, "fs"), opaque: new Set(sidecar.opaque) };
+    }),
+  );
+}

@@ -1,0 +1,157 @@
+import { mkdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Digest } from "../core/digest.ts";
+import { RuntimeError } from "../core/errors.ts";
+import type { Layer } from "../core/image.ts";
+import type { Catalog } from "./catalog.ts";
+import { onDisk } from "./disk-errors.ts";
+import { shortName, syncFolder, temporaryPath, writeSynced, type Layout } from "./layout.ts";
+import type { Limiter } from "./limiter.ts";
+import { aborted } from "./registry/session.ts";
+import { unpackLayer, type LayerSource, type UnpackerSettings, type UnpackReport } from "./unpack.ts";
+
+/** Written beside a layer's tree: enough to know the layer again without the store. */
+export interface LayerSidecar {
+  readonly layer: Layer;
+  /** Folders that hide the lower layers', since Node cannot read overlay's attribute. */
+  readonly opaque: readonly string[];
+}
+
+/** A layer that is wanted. */
+export interface LayerRequest {
+  readonly diffId: Digest;
+  readonly source: LayerSource;
+  /** Begins the text of errors, such as `layer sha256:… of registry/name:tag`. */
+  readonly what: string;
+  /** Work for one key is limited: the registry's host, or `local`. */
+  readonly queue: string;
+  readonly signal: AbortSignal;
+}
+
+/** Fetches and commits layers, each once however many ask for it. */
+export interface LayerStore {
+  /** The layer, from the store or fetched now. Its caller holds a lease on the diff id. */
+  obtain(request: LayerRequest): Promise<Layer>;
+}
+
+interface Flight {
+  readonly controller: AbortController;
+  readonly done: Promise<Layer>;
+  waiters: number;
+}
+
+export function openLayers(
+  layout: Layout,
+  catalog: Catalog,
+  unpacker: UnpackerSettings,
+  limiter: Limiter,
+): LayerStore {
+  const flights = new Map<Digest, Flight>();
+
+  const start = (request: LayerRequest): Flight => {
+    const controller = new AbortController();
+    const { diffId } = request;
+    const work = async (): Promise<Layer> => {
+      const release = await limiter.acquire(request.queue, controller.signal);
+      try {
+        const layer = await fetchLayer(layout, unpacker, request, controller.signal);
+        catalog.addLayer(layer);
+        return layer;
+      } catch (thrown) {
+        throw controller.signal.aborted ? aborted(request.what, thrown) : thrown;
+      } finally {
+        release();
+        if (flights.get(diffId) === flight) flights.delete(diffId);
+      }
+    };
+    const flight: Flight = { controller, waiters: 0, done: Promise.resolve().then(work) };
+    flights.set(diffId, flight);
+    return flight;
+  };
+
+  /** Waits for a flight; the last one to leave ends it, and sees it gone before leaving. */
+  const join = async (flight: Flight, request: LayerRequest): Promise<Layer> => {
+    flight.waiters += 1;
+    try {
+      return await untilAborted(flight.done, request);
+    } finally {
+      flight.waiters -= 1;
+      if (flight.waiters === 0) {
+        if (flights.get(request.diffId) === flight) flights.delete(request.diffId);
+        flight.controller.abort(new Error("nobody waits for it any more"));
+        await flight.done.catch(() => undefined);
+      }
+    }
+  };
+
+  return {
+    obtain: async (request) => {
+      for (;;) {
+        if (request.signal.aborted) throw aborted(request.what, request.signal.reason);
+        const found = catalog.layers.get(request.diffId);
+        if (found !== undefined) return found;
+        const other = flights.get(request.diffId);
+        if (other === undefined) return join(start(request), request);
+        try {
+          return await join(other, request);
+        } catch {
+          // Another's credentials, registry or cancellation: we try with our own, unless it was ours to cancel.
+        }
+      }
+    },
+  };
+}
+
+async function untilAborted<T>(work: Promise<T>, { signal, what }: LayerRequest): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const leave = (): void => {
+    reject(aborted(what, signal.reason));
+  };
+  signal.addEventListener("abort", leave, { once: true });
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener("abort", leave);
+  }
+}
+
+/** Unpacks into tmp, then puts tree and sidecar in place by one rename: a layer is committed or invisible. */
+async function fetchLayer(
+  layout: Layout,
+  unpacker: UnpackerSettings,
+  { diffId, source, what }: LayerRequest,
+  signal: AbortSignal,
+): Promise<Layer> {
+  const temporary = temporaryPath(layout, "layer");
+  try {
+    return await onDisk(layout.root, what, async () => {
+      await mkdir(join(temporary, "fs"), { recursive: true, mode: 0o755 });
+      // The unpacker syncs what it wrote.
+      const report = await unpackLayer(unpacker, join(temporary, "fs"), source, what, signal);
+      if (report.diffId !== diffId) {
+        const text = `${what}: uncompressed it is ${report.diffId}, the image's config says ${diffId}`;
+        throw new RuntimeError("failed-precondition", text);
+      }
+      return await commitLayer(layout, temporary, diffId, report);
+    });
+  } catch (thrown) {
+    await rm(temporary, { recursive: true, force: true });
+    throw thrown;
+  }
+}
+
+async function commitLayer(
+  layout: Layout,
+  temporary: string,
+  diffId: Digest,
+  report: UnpackReport,
+): Promise<Layer> {
+  const folder = shortName();
+  const layer: Layer = { diffId, folder, sizeBytes: report.usedBytes, inodes: report.inodes };
+  const sidecar: LayerSidecar = { layer, opaque: report.opaque };
+  await writeSynced(join(temporary, "layer.json"), JSON.stringify(sidecar));
+  await syncFolder(temporary);
+  await rename(temporary, join(layout.layers, folder));
+  await syncFolder(layout.layers);
+  return layer;
+}

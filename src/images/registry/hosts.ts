@@ -1,0 +1,24 @@
+/** How registries are reached, from the operator's config. */
+export interface HostPolicy {
+  /** Hosts (or host:port) besides loopback that are spoken to without TLS. */
+  readonly insecureRegistries: readonly string[];
+}
+
+const loopback = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/;
+
+/** True where plain http is used: on loopback, which no other machine can listen to, and where configured. */
+export function isPlainHttp(host: string, policy: HostPolicy): boolean {
+  return loopback.test(host) || policy.insecureRegistries.includes(host);
+}
+
+/** The root of a registry's API, such as `https://registry-1.docker.io/`. */
+export function apiRoot(registry: string, policy: HostPolicy): URL {
+  const host = registry === "docker.io" ? "registry-1.docker.io" : registry;
+  return new URL(`${isPlainHttp(registry, policy) ? "http" : "https"}://${host}/`);
+}
+
+/** True where a server that was reached through `from` may send us on to `to`: never from TLS to plain http. */
+export function mayFollow(from: URL, to: URL, policy: HostPolicy): boolean {
+  if (to.protocol === "https:") return true;
+  return to.protocol === "http:" && from.protocol === "http:" && isPlainHttp(to.host, policy);
+}
