@@ -28,6 +28,9 @@ export interface ChainContext {
   readonly namespace: PodNamespace | undefined;
 }
 
+/** What DEL left for later; run it after the caller has its answer, or at once. */
+export type Afterwork = (context: ChainContext) => Promise<void>;
+
 /** ADD of every plugin in order, each with the result so far; the caller undoes a failure with {@link delChain}. */
 export async function addChain(attachment: Attachment, context: ChainContext): Promise<CniResult> {
   let result: CniResult | undefined;
@@ -43,25 +46,32 @@ export async function addChain(attachment: Attachment, context: ChainContext): P
 
 /**
  * DEL of every plugin, the last first, each with ADD's result. A failed one does not keep the others from their
- * part; all failures come as one error.
+ * part; all failures come as one error. Gives what the plugins left for later.
  */
 export async function delChain(
   attachment: Attachment,
   context: ChainContext,
   result: CniResult | undefined,
-): Promise<void> {
+): Promise<Afterwork[]> {
   const failures: unknown[] = [];
+  const afterwork: Afterwork[] = [];
   for (const conf of attachment.network.plugins.toReversed()) {
     try {
       await context.job.stage(`cni ${conf.type} DEL`, async () => {
         const plugin = await context.lookup(conf.type);
-        await plugin.del(pluginCall(attachment, context, conf, result));
+        await plugin.del({
+          ...pluginCall(attachment, context, conf, result),
+          afterwards: (work) => {
+            afterwork.push((later) => work(pluginCall(attachment, later, conf, result)));
+          },
+        });
       });
     } catch (error) {
       failures.push(error);
     }
   }
   if (failures.length > 0) throw collected(failures);
+  return afterwork;
 }
 
 /** CHECK of every plugin in order; nothing where the network says that it can't be checked. */
@@ -91,7 +101,8 @@ export function callConf(network: NetworkConf, conf: PluginConf, capabilities: J
   };
 }
 
-function pluginCall(
+/** Makes what a plugin is called with. */
+export function pluginCall(
   attachment: Attachment,
   context: ChainContext,
   conf: PluginConf,
@@ -111,6 +122,9 @@ function pluginCall(
       context.job.note(text);
     },
     delegate: context.lookup,
+    afterwards: () => {
+      throw new RuntimeError("internal", `plugin ${conf.type}: only DEL may leave work for later`);
+    },
   };
 }
 

@@ -6,6 +6,11 @@ import { NetlinkSocket } from "./netlink/socket.ts";
 /** What built-in plugins share of the host's own network: open sockets, and rules that several pods need. */
 export interface HostNetwork extends AsyncDisposable {
   readonly rtnetlink: NetlinkSocket;
+  /**
+   * A second socket for deleting links, which the kernel answers after 20 to 50 ms: most of that it waits without
+   * its lock, so requests on other sockets go on.
+   */
+  readonly removals: NetlinkSocket;
   readonly masquerade: Masquerade;
   /** Turns forwarding on for a family; true where it had been off. */
   enableForwarding(family: 4 | 6): "was-on" | "turned-on";
@@ -19,9 +24,11 @@ const forwardingFile = {
 /** Opens the sockets in the calling thread's namespace, the daemon's own. `environment` is what nft is run with. */
 export function openHostNetwork(environment: Readonly<Record<string, string>>): HostNetwork {
   const rtnetlink = new NetlinkSocket(NETLINK_ROUTE);
+  const removals = new NetlinkSocket(NETLINK_ROUTE);
   const netfilter = new NetlinkSocket(NETLINK_NETFILTER);
   return {
     rtnetlink,
+    removals,
     masquerade: new Masquerade({ netfilter, environment }),
     enableForwarding: (family) => {
       const file = forwardingFile[family];
@@ -31,6 +38,7 @@ export function openHostNetwork(environment: Readonly<Record<string, string>>): 
     },
     [Symbol.asyncDispose]: async () => {
       await rtnetlink.close();
+      await removals.close();
       await netfilter.close();
     },
   };

@@ -25,6 +25,11 @@ export interface PluginCall {
   note(text: string): void;
   /** Finds another plugin, such as the one that `ipam.type` names. */
   delegate(type: string): Promise<Plugin>;
+  /**
+   * In DEL: leaves slow work for after the answer, with a deadline of its own. The attachment's record stays until
+   * all of it is done, and a failure is tried again from the start of DEL.
+   */
+  afterwards(work: (call: PluginCall) => Promise<void>): void;
 }
 
 /** An attachment that exists, for GC. */

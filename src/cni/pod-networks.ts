@@ -4,14 +4,23 @@ import type { Job } from "../core/job.ts";
 import type { Store } from "../store/index.ts";
 import { podArguments, type PodIdentity } from "./args.ts";
 import { capabilityArguments, type PodNetworkRequest } from "./capability-arguments.ts";
-import { addChain, callConf, checkChain, delChain, type Attachment, type ChainContext } from "./chain.ts";
+import {
+  addChain,
+  callConf,
+  checkChain,
+  delChain,
+  pluginCall,
+  type Afterwork,
+  type Attachment,
+  type ChainContext,
+} from "./chain.ts";
 import { ConfFolder, type NetworkStatus } from "./conf-folder.ts";
 import type { NetworkConf } from "./conf.ts";
 import { openHostNetwork } from "./host-network.ts";
 import { parsePrefix, formatIp } from "./ip.ts";
-import { KeyedQueue } from "./keyed-queue.ts";
+import { KeyedQueue, type Turn } from "./keyed-queue.ts";
 import { pluginLookup, type PluginLookup } from "./lookup.ts";
-import type { Plugin, PluginCall } from "./plugin.ts";
+import type { Plugin } from "./plugin.ts";
 import { bridgePlugin } from "./plugins/bridge.ts";
 import { hostLocalPlugin } from "./plugins/host-local.ts";
 import { loopbackPlugin } from "./plugins/loopback.ts";
@@ -107,14 +116,14 @@ export async function openPodNetworks(options: PodNetworksOptions): Promise<PodN
   const networks = new OpenPodNetworks(options, records, confFolder, loopback, lookup, (network, deadline) =>
     host.masquerade.remove(network, deadline),
   );
-  opening.use(networks.retries);
+  opening.use(networks.background());
   networks.resumeTeardowns();
   const resources = opening.move();
   return Object.assign(networks, { [Symbol.asyncDispose]: () => resources.disposeAsync() });
 }
 
 class OpenPodNetworks {
-  readonly retries: RetryQueue;
+  readonly #retries: RetryQueue;
   readonly #options: PodNetworksOptions;
   readonly #records: RecordBook;
   readonly #confFolder: ConfFolder;
@@ -138,15 +147,25 @@ class OpenPodNetworks {
     this.#loopback = loopback;
     this.#lookup = lookup;
     this.#removeRules = removeRules;
-    this.retries = new RetryQueue((podId) =>
+    this.#retries = new RetryQueue((podId) =>
       this.detach(podId, undefined, AbortSignal.timeout(teardownTimeoutMs)),
     );
+  }
+
+  /** What must come to its end before the sockets are closed. */
+  background(): AsyncDisposable {
+    return {
+      [Symbol.asyncDispose]: async () => {
+        await this.#retries[Symbol.asyncDispose]();
+        await this.#queue.idle();
+      },
+    };
   }
 
   /** Takes up the teardowns that an earlier daemon still owed. */
   resumeTeardowns(): void {
     for (const { podId, state } of this.#records.all())
-      if (state.state === "leaving") this.retries.add(podId);
+      if (state.state === "leaving") this.#retries.add(podId);
   }
 
   status(): NetworkStatus {
@@ -156,7 +175,7 @@ class OpenPodNetworks {
   attach(pod: NetworkedPod, netnsPath: string, job: Job, deadline: AbortSignal): Promise<PodAddresses> {
     return this.#queue.run(pod.id, async () => {
       const left = this.#records.get(pod.id);
-      if (left !== undefined) await this.#tearDown(left, job, deadline);
+      if (left !== undefined) await this.#tearDownWhole(left, job, deadline);
       const record: AttachmentRecord = {
         podId: pod.id,
         netns: netnsPath,
@@ -166,7 +185,6 @@ class OpenPodNetworks {
         network: this.#confFolder.current(),
         state: { state: "intent" },
       };
-      await this.#records.put(record, "disk");
       try {
         const result = await this.#setUp(record, job, deadline);
         await this.#records.put({ ...record, state: { state: "attached", result } }, "memory");
@@ -179,9 +197,13 @@ class OpenPodNetworks {
   }
 
   detach(podId: string, job: Job | undefined, deadline: AbortSignal): Promise<void> {
-    return this.#queue.run(podId, async () => {
+    return this.#queue.runWithRest(podId, async (): Promise<Turn<undefined>> => {
       const record = this.#records.get(podId);
-      if (record !== undefined) await this.#tearDown(record, job ?? silentJob, deadline);
+      if (record === undefined) return { value: undefined, rest: Promise.resolve() };
+      const afterwork = await this.#tearDown(record, job ?? silentJob, deadline);
+      // A failure has been recorded and goes to the retries.
+      const rest = this.#finish(record, afterwork).catch(() => undefined);
+      return { value: undefined, rest };
     });
   }
 
@@ -235,51 +257,88 @@ class OpenPodNetworks {
       if (!used.has(name)) await this.#removeRules(name, deadline);
   }
 
+  /** The namespace is looked at while the intent is written; nothing outside of it happens before that is on disk. */
   async #setUp(record: AttachmentRecord, job: Job, deadline: AbortSignal): Promise<CniResult> {
-    await using namespace = new PodNamespace(record.netns);
-    const context = this.#context(job, deadline, namespace);
-    await this.#loopback.add(loopbackCall(record, context));
-    return await addChain(attachmentOf(record), context);
+    const recorded = this.#records.put(record, "disk");
+    const opened = this.#openNamespace(record, job, deadline);
+    const [intent, namespaceOrError] = await Promise.allSettled([recorded, opened]);
+    if (intent.status === "rejected" || namespaceOrError.status === "rejected") {
+      if (namespaceOrError.status === "fulfilled") await namespaceOrError.value[Symbol.asyncDispose]();
+      throw intent.status === "rejected" ? intent.reason : (namespaceOrError as PromiseRejectedResult).reason;
+    }
+    await using namespace = namespaceOrError.value;
+    return await addChain(attachmentOf(record), this.#context(job, deadline, namespace));
+  }
+
+  async #openNamespace(record: AttachmentRecord, job: Job, deadline: AbortSignal): Promise<PodNamespace> {
+    const namespace = new PodNamespace(record.netns);
+    try {
+      const attachment = { ...attachmentOf(record), ifname: "lo" };
+      const context = this.#context(job, deadline, namespace);
+      await this.#loopback.add(pluginCall(attachment, context, { type: "loopback" }, undefined));
+      return namespace;
+    } catch (error) {
+      await namespace[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   /** Undoes a failed set-up under a deadline of its own: the caller's may have been what failed. */
   async #undo(record: AttachmentRecord, job: Job): Promise<void> {
     try {
-      await this.#tearDown(record, job, AbortSignal.timeout(teardownTimeoutMs));
+      await this.#tearDownWhole(record, job, AbortSignal.timeout(teardownTimeoutMs));
     } catch (error) {
-      job.note(
-        `cni: undoing failed, it is tried again: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      job.note(`cni: undoing failed, it is tried again: ${messageOf(error)}`);
     }
   }
 
-  /** DEL of the recorded chain; the record goes only when every plugin succeeded. */
-  async #tearDown(
+  async #tearDownWhole(
     record: AttachmentRecord,
-    job: Pick<Job, "stage" | "note">,
+    job: ChainContext["job"],
     deadline: AbortSignal,
   ): Promise<void> {
-    const result = record.state.state === "intent" ? undefined : record.state.result;
-    try {
-      await using namespace = openIfPresent(record.netns);
-      await delChain(attachmentOf(record), this.#context(job, deadline, namespace), result);
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      this.#options.onWarning(`cni: pod ${record.podId}: teardown failed and is tried again: ${message}`);
-      const state = { state: "leaving" as const, ...(result === undefined ? {} : { result }) };
-      await this.#records.put({ ...record, state }, "disk");
-      this.retries.add(record.podId);
-      throw error;
-    }
-    await this.#records.delete(record.podId);
-    this.retries.remove(record.podId);
+    await this.#finish(record, await this.#tearDown(record, job, deadline));
   }
 
-  #context(
-    job: Pick<Job, "stage" | "note">,
-    signal: AbortSignal,
-    namespace: PodNamespace | undefined,
-  ): ChainContext {
+  /** DEL of the recorded chain. Gives what is left to do; the record goes when that is done too. */
+  async #tearDown(
+    record: AttachmentRecord,
+    job: ChainContext["job"],
+    deadline: AbortSignal,
+  ): Promise<Afterwork[]> {
+    try {
+      await using namespace = openIfPresent(record.netns);
+      const context = this.#context(job, deadline, namespace);
+      return await delChain(attachmentOf(record), context, resultOf(record));
+    } catch (error) {
+      await this.#keepForRetry(record, error);
+      throw error;
+    }
+  }
+
+  /** Does what DEL left for later, then forgets the attachment. */
+  async #finish(record: AttachmentRecord, afterwork: readonly Afterwork[]): Promise<void> {
+    try {
+      const context = this.#context(silentJob, AbortSignal.timeout(teardownTimeoutMs), undefined);
+      for (const work of afterwork) await work(context);
+      await this.#records.delete(record.podId);
+      this.#retries.remove(record.podId);
+    } catch (error) {
+      await this.#keepForRetry(record, error);
+      throw error;
+    }
+  }
+
+  async #keepForRetry(record: AttachmentRecord, error: unknown): Promise<void> {
+    const { podId } = record;
+    this.#options.onWarning(`cni: pod ${podId}: teardown failed and is tried again: ${messageOf(error)}`);
+    const result = resultOf(record);
+    const state = { state: "leaving" as const, ...(result === undefined ? {} : { result }) };
+    this.#retries.add(podId);
+    await this.#records.put({ ...record, state }, "disk");
+  }
+
+  #context(job: ChainContext["job"], signal: AbortSignal, namespace: PodNamespace | undefined): ChainContext {
     return { lookup: this.#lookup, job, signal, namespace };
   }
 
@@ -291,7 +350,7 @@ class OpenPodNetworks {
   }
 }
 
-const silentJob: Pick<Job, "stage" | "note"> = {
+const silentJob: ChainContext["job"] = {
   stage: (_name, work) => work(),
   note: () => undefined,
 };
@@ -301,21 +360,12 @@ function attachmentOf(record: AttachmentRecord): Attachment {
   return { network, containerId: podId, netns, ifname, args, capabilities };
 }
 
-function loopbackCall(record: AttachmentRecord, context: ChainContext): PluginCall {
-  const network = { ...record.network, name: "loopback" };
-  return {
-    containerId: record.podId,
-    netns: record.netns,
-    ifname: "lo",
-    args: record.args,
-    conf: callConf(network, { type: "loopback" }, {}),
-    ...(context.namespace === undefined ? {} : { namespace: context.namespace }),
-    signal: context.signal,
-    note: (text) => {
-      context.job.note(text);
-    },
-    delegate: context.lookup,
-  };
+function resultOf(record: AttachmentRecord): CniResult | undefined {
+  return record.state.state === "intent" ? undefined : record.state.result;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** The addresses of the pod's own interfaces; those that name no interface count too. */

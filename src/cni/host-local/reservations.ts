@@ -1,4 +1,5 @@
-import { mkdir, open, readdir, readFile, unlink, writeFile, type FileHandle } from "node:fs/promises";
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { unlink, writeFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
 import { flock, isErrno, LOCK_EX } from "../../sys/index.ts";
@@ -33,29 +34,32 @@ export class ReservationFolder {
 
   async #underLock<T>(signal: AbortSignal, work: (reservations: Reservations) => Promise<T>): Promise<T> {
     const lockPath = join(this.path, "lock");
-    const file = await this.#openLock(lockPath);
+    const fd = openLock(this.path, lockPath);
     try {
-      await flock(file.fd, LOCK_EX, lockPath, signal);
+      await flock(fd, LOCK_EX, lockPath, signal);
       const reservations = new Reservations(this.path, this.#owners);
       await reservations.refresh();
       return await work(reservations);
     } finally {
-      await file.close();
-    }
-  }
-
-  async #openLock(lockPath: string): Promise<FileHandle> {
-    try {
-      return await open(lockPath, "a", 0o600);
-    } catch (error) {
-      if (!isErrno(error, "ENOENT")) throw error;
-      await mkdir(this.path, { recursive: true, mode: 0o755 });
-      return open(lockPath, "a", 0o600);
+      closeSync(fd);
     }
   }
 }
 
-/** The folder's content while its lock is held. */
+function openLock(folder: string, lockPath: string): number {
+  try {
+    return openSync(lockPath, "a", 0o600);
+  } catch (error) {
+    if (!isErrno(error, "ENOENT")) throw error;
+    mkdirSync(folder, { recursive: true, mode: 0o755 });
+    return openSync(lockPath, "a", 0o600);
+  }
+}
+
+/**
+ * The folder's content while its lock is held. Reads are of tiny files in the page cache and done at once; writes can
+ * wait for a busy disk's journal and are left to libuv's pool.
+ */
 export class Reservations {
   readonly #path: string;
   readonly #owners: Map<string, Owner>;
@@ -67,7 +71,7 @@ export class Reservations {
 
   /** Learns what others did since the lock was last held. */
   async refresh(): Promise<void> {
-    const names = new Set((await readdir(this.#path)).filter((name) => isIP(name) !== 0));
+    const names = new Set(readdirSync(this.#path).filter((name) => isIP(name) !== 0));
     for (const known of this.#owners.keys()) if (!names.has(known)) this.#owners.delete(known);
     for (const name of names) if (!this.#owners.has(name)) await this.#read(name);
   }
@@ -90,15 +94,14 @@ export class Reservations {
 
   /** Gives the address to the owner and remembers it as the range set's last; false where it is taken. */
   async reserve(address: string, owner: Owner, rangeSet: number): Promise<boolean> {
-    try {
-      const content = `${owner.containerId}\r\n${owner.ifname}`;
-      await writeFile(join(this.#path, address), content, { flag: "wx", mode: 0o600 });
-    } catch (error) {
-      if (isErrno(error, "EEXIST")) return false;
-      throw error;
-    }
+    if (this.#owners.has(address)) return false;
+    const content = `${owner.containerId}\r\n${owner.ifname}`;
     this.#owners.set(address, owner);
-    await writeFile(this.#lastReservedPath(rangeSet), address, { mode: 0o600 });
+    // Nobody else can have made the file: the lock is held, and what was there has just been read.
+    await Promise.all([
+      writeFile(join(this.#path, address), content, { flag: "wx", mode: 0o600 }),
+      writeFile(this.#lastReservedPath(rangeSet), address, { mode: 0o600 }),
+    ]);
     return true;
   }
 
@@ -109,9 +112,9 @@ export class Reservations {
   }
 
   /** The address given out last from a range set; undefined where none was. */
-  async lastReserved(rangeSet: number): Promise<string | undefined> {
+  lastReserved(rangeSet: number): string | undefined {
     try {
-      const text = await readFile(this.#lastReservedPath(rangeSet), "utf8");
+      const text = readFileSync(this.#lastReservedPath(rangeSet), "utf8");
       return isIP(text.trim()) === 0 ? undefined : text.trim();
     } catch (error) {
       if (isErrno(error, "ENOENT")) return undefined;
@@ -121,7 +124,7 @@ export class Reservations {
 
   async #read(name: string): Promise<void> {
     const path = join(this.#path, name);
-    const [containerId = "", ifname = ""] = (await readFile(path, "utf8")).trim().split("\r\n");
+    const [containerId = "", ifname = ""] = readFileSync(path, "utf8").trim().split("\r\n");
     if (containerId !== "") {
       this.#owners.set(name, { containerId, ifname });
       return;

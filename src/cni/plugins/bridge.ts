@@ -2,7 +2,14 @@ import { RuntimeError } from "../../core/errors.ts";
 import { readBridgeConf, type BridgeConf } from "../bridge/conf.ts";
 import { addressesOf, ensureBridge, findLink } from "../bridge/device.ts";
 import { planGateways, type GatewayPlan } from "../bridge/gateways.ts";
-import { configurePod, connectPod, disconnectPod, hostLinkName, type VethPair } from "../bridge/veth.ts";
+import {
+  configurePod,
+  connectPod,
+  disconnectPod,
+  hostLinkName,
+  silencePod,
+  type VethPair,
+} from "../bridge/veth.ts";
 import type { HostNetwork } from "../host-network.ts";
 import { parsePrefix } from "../ip.ts";
 import { listAddresses } from "../netlink/address.ts";
@@ -66,7 +73,7 @@ export function bridgePlugin(host: HostNetwork): Plugin {
       prepareNamespace(namespace, plan);
       enableForwarding(call, conf, plan);
       const pair = await connect(call, namespace, conf, plan);
-      undo.defer(() => disconnectPod(host.rtnetlink, namespace, namesOf(call)));
+      undo.defer(() => disconnectPod(host.removals, namespace, namesOf(call)));
       await configurePod(namespace, conf, plan, pair, call.signal);
       if (conf.ipMasq) {
         const prefixes = plan.ips.map((ip) => parsePrefix(ip.address));
@@ -77,9 +84,13 @@ export function bridgePlugin(host: HostNetwork): Plugin {
     },
     del: async (call) => {
       const conf = readBridgeConf(call.conf);
-      // The link first: an address is free only when nothing answers to it any more.
-      await disconnectPod(host.rtnetlink, call.namespace, namesOf(call));
-      if (conf.ipam !== "") await (await call.delegate(conf.ipam)).del(call);
+      const finish = async (later: PluginCall): Promise<void> => {
+        // The link first: an address is free only when nothing can answer to it any more.
+        await disconnectPod(host.removals, later.namespace, namesOf(call));
+        if (conf.ipam !== "") await (await later.delegate(conf.ipam)).del(later);
+      };
+      if ((await silencePod(host.rtnetlink, namesOf(call).host)) === "silent") call.afterwards(finish);
+      else await finish(call);
     },
     check: async (call) => {
       const conf = readBridgeConf(call.conf);

@@ -116,7 +116,7 @@ async function reserveOne(
   request: IpAddress | undefined,
 ): Promise<CniIp> {
   if (request !== undefined) return reserveRequested(network, set, index, reservations, owner, request);
-  const last = await reservations.lastReserved(index);
+  const last = reservations.lastReserved(index);
   const taken = reservations.entries();
   for (const { address, range } of candidates(set, last === undefined ? undefined : parseIp(last))) {
     const text = formatIp(address);
