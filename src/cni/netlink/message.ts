@@ -75,7 +75,7 @@ export function decodeMessages(datagram: Buffer): ReceivedMessage[] {
 
 /** Reads the payload of NLMSG_ERROR. */
 export function decodeAcknowledgement(message: ReceivedMessage): Acknowledgement {
-  const errno = -message.payload.readInt32LE(0);
+  const errno = Math.abs(message.payload.readInt32LE(0));
   if ((message.flags & NLM_F_ACK_TLVS) === 0) return { errno, text: "" };
   // After the error comes the request's header, and without NLM_F_CAPPED the whole request.
   const request = (message.flags & NLM_F_CAPPED) === 0 ? message.payload.readUInt32LE(4) : headerBytes;
