@@ -74,7 +74,10 @@ interface Question {
 /** Runs a program as the kernel would: the few instructions that the generator uses. */
 function run(program: readonly Instruction[], question: Question): number {
   const bits = { m: 1, r: 2, w: 4 } as const;
-  const access = [...question.access].reduce((sum, letter) => sum + bits[letter as keyof typeof bits], 0);
+  const access = Array.from(question.access).reduce(
+    (sum, letter) => sum + bits[letter as keyof typeof bits],
+    0,
+  );
   const context = [(access << 16) | (question.type === "b" ? 1 : 2), question.major, question.minor];
   const registers = [0, 0, 0, 0, 0, 0];
   for (let at = 0; at < program.length; at++) {
@@ -112,8 +115,8 @@ function v1Allows(files: readonly string[], { type, major, minor, access }: Ques
       (majorText === "*" || majorText === String(major)) &&
       (minorText === "*" || minorText === String(minor));
     if (!matches || letters === undefined) continue;
-    if (byDefault && [...access].some((letter) => letters.includes(letter))) return false;
-    if (!byDefault && [...access].every((letter) => letters.includes(letter))) return true;
+    if (byDefault && Array.from(access).some((letter) => letters.includes(letter))) return false;
+    if (!byDefault && Array.from(access).every((letter) => letters.includes(letter))) return true;
   }
   return byDefault;
 }

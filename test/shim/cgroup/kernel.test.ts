@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, rmdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmdirSync } from "node:fs";
 import { after, suite, test } from "node:test";
 import { type LuaModule, compileLua } from "../support/lua.ts";
-import { parseHierarchies } from "../../../src/shim/program/cgroup/hierarchies.ts";
+import { parseHierarchies, unifiedOf } from "../../../src/shim/program/cgroup/hierarchies.ts";
 
 const hierarchies = parseHierarchies(readFileSync("/proc/self/mountinfo", "utf8"));
 const parent = `/berth-test-${process.pid}`;
@@ -261,4 +261,48 @@ await suite("cgroup on this kernel", { skip: isRoot ? false : "needs root" }, ()
     assert.deepEqual(lines, ["deadline-exceeded\ttrue", "true"]);
     assert.deepEqual(leftovers(), []);
   });
+
+  const guarded = `${unifiedOf(hierarchies)?.mountPoint ?? ""}${parent}-devices`;
+  test(
+    "cgroup: the device program guards, and another takes its place",
+    { skip: unifiedOf(hierarchies) === undefined },
+    () => {
+      mkdirSync(guarded);
+      using devices = compileLua("cgroup/device-attach.ts");
+      const lines = devices
+        .run(
+          `
+        local ffi = require("ffi")
+        local folder = ...
+        local function try(path, mode)
+          io.stdout:flush()
+          local pid = ffi.C.fork()
+          if pid == 0 then
+            local procs = io.open(folder .. "/cgroup.procs", "w") procs:write("0") procs:close()
+            local file, problem = io.open(path, mode)
+            io.stdout:write(mode, " ", problem or path, "\\n") io.stdout:flush()
+            ffi.C._exit(0)
+          end
+          ffi.C.waitpid(pid, nil, 0)
+        end
+        local readNull = {{type = "c", major = 1, minor = 3, access = 2}}
+        module.attachDevicePolicy(folder, {allowByDefault = false, exceptions = readNull})
+        try("/dev/null", "r") try("/dev/null", "w") try("/dev/zero", "r")
+        module.attachDevicePolicy(folder, {allowByDefault = true, exceptions = readNull})
+        try("/dev/null", "r") try("/dev/null", "w") try("/dev/zero", "r")`,
+          [guarded],
+        )
+        .trimEnd()
+        .split("\n");
+      rmdirSync(guarded);
+      assert.deepEqual(lines, [
+        "r /dev/null",
+        "w /dev/null: Operation not permitted",
+        "r /dev/zero: Operation not permitted",
+        "r /dev/null: Operation not permitted",
+        "w /dev/null",
+        "r /dev/zero",
+      ]);
+    },
+  );
 });

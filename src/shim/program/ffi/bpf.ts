@@ -61,13 +61,15 @@ export function loadDeviceProgram(code: readonly number[]): number {
 
 /** Attaches a loaded program to a cgroup's folder, beside those that are there. */
 export function attachDeviceProgram(cgroup: number, program: number): void {
-  if (call(command.progAttach, attachment(cgroup, program)) < 0)
+  if (call(command.progAttach, attachment(cgroup, program, allowMulti)) < 0)
     throw sysError("bpf", "attach of the device program");
 }
 
-/** Detaches a program; false where it is not attached. */
-export function detachDeviceProgram(cgroup: number, program: number): boolean {
-  return call(command.progDetach, attachment(cgroup, program)) >= 0;
+/** Detaches a program. */
+export function detachDeviceProgram(cgroup: number, program: number): void {
+  // Flags must be 0 here (Linux 6.6 and later refuse others).
+  if (call(command.progDetach, attachment(cgroup, program, 0)) < 0)
+    throw sysError("bpf", "detach of the device program");
 }
 
 /** Descriptors of the device programs that are attached to a cgroup itself; the caller closes them. */
@@ -89,12 +91,12 @@ export function attachedDevicePrograms(cgroup: number): number[] {
   return programs;
 }
 
-function attachment(cgroup: number, program: number): Struct<Attach> {
+function attachment(cgroup: number, program: number, flags: number): Struct<Attach> {
   const attach = struct<Attach>("bpf_attach");
   attach.target = cgroup;
   attach.program = program;
   attach.type = attachCgroupDevice;
-  attach.flags = allowMulti;
+  attach.flags = flags;
   return attach;
 }
 
