@@ -8,6 +8,8 @@ import type { OpenHow, Statfs, Statx } from "./structs.ts";
 import { struct } from "./structs.ts";
 
 const statxBasicAndMountId = 0x17ff;
+const lastFd = 0xffffffff;
+const closeRangeCloexec = 4;
 const readChunkBytes = 4096;
 const pathMaxBytes = 4096;
 
@@ -195,6 +197,13 @@ export function pipe(flags = 0): LuaMultiReturn<[number, number]> {
   const fds = ints(2);
   if (C.pipe2(fds, flags | O.CLOEXEC) < 0) throw sysError("pipe2");
   return $multi(fds[0] as number, fds[1] as number);
+}
+
+/** close_range(2) with CLOSE_RANGE_CLOEXEC: no descriptor from `first` on outlives execve (CVE-2024-21626). */
+export function closeOnExec(first: number): void {
+  if (C.sys_close_range(commonNr.closeRange, first, lastFd, closeRangeCloexec) < 0) {
+    throw sysError("close_range", first);
+  }
 }
 
 /** Sets or clears O_NONBLOCK, the only flag that F_SETFL is used for here. */

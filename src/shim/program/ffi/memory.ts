@@ -20,6 +20,13 @@ export function ints(count: number): Ints {
   return ffi.new<Ints>("int[?]", count);
 }
 
+/** An array of unsigned ids (uid_t, gid_t); one element longer, so that an empty one has an address. */
+export function ids(values: readonly number[]): Ints {
+  const array = ffi.new<Ints>("uint32_t[?]", values.length + 1);
+  for (let i = 0; i < values.length; i++) array[i] = values[i] as number;
+  return array;
+}
+
 /** Copies C memory into a Lua string. */
 export function toText(pointer: Pointer, count: number): string {
   return ffi.string(pointer, count);

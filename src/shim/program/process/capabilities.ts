@@ -1,7 +1,7 @@
 import type { SpecCapabilities } from "../../../core/oci-runtime-spec.ts";
 import { nr } from "../ffi/arch.ts";
 import { PR } from "../ffi/constants.ts";
-import { sysError } from "../ffi/error.ts";
+import { failure, sysError } from "../ffi/error.ts";
 import { C } from "../ffi/libc.ts";
 import type { CapData, CapHeader, Struct, StructArray } from "../ffi/structs.ts";
 import { struct, structs } from "../ffi/structs.ts";
@@ -39,21 +39,25 @@ export function planCapabilities(
   const held = heldPermitted();
   const missing: string[] = [];
   const keep = (names: readonly string[] | undefined): CapabilitySet => setOf(names ?? [], held, missing);
+  const bounding = keep(wanted?.bounding);
+  const permitted = keep(wanted?.permitted);
+  const inheritable = both(keep(wanted?.inheritable), bounding);
   const plan = {
-    bounding: keep(wanted?.bounding),
-    effective: keep(wanted?.effective),
-    permitted: keep(wanted?.permitted),
-    inheritable: keep(wanted?.inheritable),
-    ambient: keep(wanted?.ambient),
+    bounding,
+    effective: both(keep(wanted?.effective), permitted),
+    permitted,
+    inheritable,
+    ambient: both(keep(wanted?.ambient), both(permitted, inheritable)),
   };
-  if (missing.length > 0) warn(`capabilities not held here: ${missing.join(", ")}`);
+  for (const name of missing) warn(`${name}: not held here, dropped`);
   return plan;
 }
 
 function setOf(names: readonly string[], held: CapabilitySet, missing: string[]): CapabilitySet {
   const set = { low: 0, high: 0 };
   for (const name of names) {
-    const bit = capabilityBit(name) ?? -1;
+    const bit = capabilityBit(name);
+    if (bit === undefined) throw failure("invalid-argument", `process.capabilities: unknown ${name}`);
     if (!has(held, bit)) {
       if (!missing.includes(name)) missing.push(name);
     } else if (bit < 32) {
@@ -63,6 +67,11 @@ function setOf(names: readonly string[], held: CapabilitySet, missing: string[])
     }
   }
   return set;
+}
+
+/** The kernel takes effective and ambient only within permitted, inheritable only within bounding. */
+function both(one: CapabilitySet, other: CapabilitySet): CapabilitySet {
+  return { low: one.low & other.low, high: one.high & other.high };
 }
 
 function has(set: CapabilitySet, bit: number): boolean {
@@ -89,11 +98,17 @@ export function dropBounding(plan: CapabilityPlan): void {
   }
 }
 
-/** Sets effective, permitted, inheritable (capset(2)) and ambient: the last step before no_new_privs and seccomp. */
-export function applyCapabilities(plan: CapabilityPlan): void {
+/**
+ * Sets effective, permitted, inheritable (capset(2)) and ambient. `extra` names one that stays permitted and effective
+ * until execve, which computes both anew from the bounding, inheritable and ambient sets and the file alone, where
+ * no_new_privs is not set (capabilities(7)).
+ */
+export function applyCapabilities(plan: CapabilityPlan, extra?: "CAP_SYS_ADMIN"): void {
+  const more = setOf(extra === undefined ? [] : [extra], heldPermitted(), []);
   const data = structs<CapData>("cap_data", 2);
-  fillHalf(data, 0, plan.effective.low, plan.permitted.low, plan.inheritable.low);
-  fillHalf(data, 1, plan.effective.high, plan.permitted.high, plan.inheritable.high);
+  const { effective, permitted, inheritable } = plan;
+  fillHalf(data, 0, effective.low | more.low, permitted.low | more.low, inheritable.low);
+  fillHalf(data, 1, effective.high | more.high, permitted.high | more.high, inheritable.high);
   if (C.sys_capset(nr.capset, header(), data) < 0) throw sysError("capset");
   C.prctl(PR.CAP_AMBIENT, ambientClearAll, 0, 0, 0);
   for (let bit = 0; bit < knownCapabilities; bit++) {
@@ -111,9 +126,14 @@ function fillHalf(
   inheritable: number,
 ): void {
   const entry = data[half] as CapData;
-  entry.effective = effective;
-  entry.permitted = permitted;
-  entry.inheritable = inheritable;
+  entry.effective = toUnsigned(effective);
+  entry.permitted = toUnsigned(permitted);
+  entry.inheritable = toUnsigned(inheritable);
+}
+
+/** Bit operations yield signed numbers, which C would convert in its own undefined way. */
+function toUnsigned(bits: number): number {
+  return bits < 0 ? bits + 2 ** 32 : bits;
 }
 
 function header(): Struct<CapHeader> {

@@ -1,7 +1,10 @@
 import { FS_MAGIC, O, RESOLVE } from "../ffi/constants.ts";
-import { E, failure, sysError } from "../ffi/error.ts";
+import { E, errno, failure, sysError } from "../ffi/error.ts";
 import { close, fsType, open, openat2 } from "../ffi/files.ts";
 import { C } from "../ffi/libc.ts";
+
+/** Below procfs, through no other mount: `self` is a symlink of its own and may be followed, magic links may not. */
+const resolveBelow = RESOLVE.BENEATH + RESOLVE.NO_XDEV + RESOLVE.NO_MAGICLINKS;
 
 /**
  * Opens /proc and checks that it is procfs: a container, its image or a shared volume may have put something else
@@ -17,21 +20,29 @@ export function openProcfs(path = "/proc"): number {
 }
 
 /**
- * Writes to a file below an open procfs without leaving it: no symlink, no other mount on the way (a bind mount over
- * a single file would redirect the write, CVE-2025-52881), and procfs once more at the end. Returns the errno, 0 for
- * success.
+ * Opens a file below an open procfs without leaving it: a bind mount over a single file would redirect a write
+ * (CVE-2025-52881). `undefined` where there is none.
  */
-export function tryWriteProc(procfs: number, path: string, text: string): number {
-  const fd = openat2(procfs, path, O.WRONLY, RESOLVE.BENEATH | RESOLVE.NO_XDEV | RESOLVE.NO_SYMLINKS);
-  if (fd === undefined) return E.NOENT;
-  if (fsType(fd) !== FS_MAGIC.PROC) {
-    close(fd);
-    throw failure("failed-precondition", `/proc/${path} is not of procfs`);
-  }
-  const put = C.write(fd, text, text.length);
-  const number = put === text.length ? 0 : sysError("write").errno;
+export function openProcFile(procfs: number, path: string, flags: number): number | undefined {
+  const fd = openat2(procfs, path, flags, resolveBelow);
+  if (fd === undefined || fsType(fd) === FS_MAGIC.PROC) return fd;
   close(fd);
-  return number ?? E.IO;
+  throw failure("failed-precondition", `/proc/${path} is not of procfs`);
+}
+
+/** Writes to a file below an open procfs in one write(2); returns the errno, 0 for success. */
+export function tryWriteProc(procfs: number, path: string, text: string): number {
+  const [opened, fd] = pcall(openProcFile, procfs, path, O.WRONLY);
+  if (!opened) {
+    const { errno: number } = fd as unknown as { errno?: number };
+    if (number === undefined) throw fd as unknown;
+    return number;
+  }
+  if (fd === undefined) return E.NOENT;
+  const put = C.write(fd, text, text.length);
+  const number = put === text.length ? 0 : put < 0 ? errno() : E.IO;
+  close(fd);
+  return number;
 }
 
 /** The same, throwing. */

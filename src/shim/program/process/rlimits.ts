@@ -1,5 +1,5 @@
 import type { SpecProcess } from "../../../core/oci-runtime-spec.ts";
-import { E, errno, sysError } from "../ffi/error.ts";
+import { E, errno, failure, sysError } from "../ffi/error.ts";
 import { C } from "../ffi/libc.ts";
 import { toNumber } from "../ffi/memory.ts";
 import type { Rlimit } from "../ffi/structs.ts";
@@ -50,37 +50,64 @@ export function rlimitNumber(name: string): number | undefined {
 }
 
 /**
- * Sets every limit of this process, to what the spec says or to the defaults. A hard limit that may not be raised
- * (no CAP_SYS_RESOURCE) stays where it is, with a warning where the spec had asked for it.
+ * Raises hard limits of a process (0 is this one) as far as the spec asks, with a warning for each that may not be
+ * raised (no CAP_SYS_RESOURCE, which a user namespace does not give: so its parent outside does it). Soft limits
+ * stay, so that this program itself is not hindered yet.
  */
-export function setRlimits(wanted: SpecProcess["rlimits"], warn: (text: string) => void): void {
-  const current = struct<Rlimit>("rlimit64_buf");
+export function raiseHardLimits(
+  pid: number,
+  wanted: SpecProcess["rlimits"],
+  warn: (text: string) => void,
+): void {
+  for (const limit of wanted ?? []) {
+    const number = rlimitNumber(limit.type);
+    if (number === undefined) throw failure("invalid-argument", `process.rlimits: unknown ${limit.type}`);
+    const current = readLimit(pid, number, limit.type);
+    const before = toNumber(current.max);
+    const hard = amount(limit.hard);
+    if (before >= hard || setOne(pid, number, toNumber(current.cur), hard)) continue;
+    if (errno() !== E.PERM) throw sysError("prlimit", limit.type);
+    warn(`${limit.type}: hard limit stays at ${shown(before)}, ${shown(hard)} was asked for`);
+  }
+}
+
+/** Sets every limit of this process, to what the spec says or to the defaults, below hard limits that stay. */
+export function setRlimits(wanted: SpecProcess["rlimits"]): void {
   limits.forEach((fallback, number) => {
-    if (C.prlimit(0, number, undefined, current) < 0) throw sysError("prlimit", fallback.name);
     const asked = (wanted ?? []).find((one) => one.type === fallback.name);
     if (asked === undefined && fallback.name === machineSized) return;
-    const { soft, hard } = asked ?? fallback;
-    if (setOne(number, soft, hard)) return;
+    const soft = amount((asked ?? fallback).soft);
+    const hard = amount((asked ?? fallback).hard);
+    if (setOne(0, number, soft, hard)) return;
     if (errno() !== E.PERM) throw sysError("prlimit", fallback.name);
-    const capped = toNumber(current.max);
-    if (!setOne(number, Math.min(soft, capped), capped)) throw sysError("prlimit", fallback.name);
-    if (asked !== undefined)
-      warn(`${fallback.name}: hard limit stays at ${shown(capped)}, ${shown(hard)} was asked for`);
+    const capped = toNumber(readLimit(0, number, fallback.name).max);
+    if (!setOne(0, number, Math.min(soft, capped), capped)) throw sysError("prlimit", fallback.name);
   });
 }
 
-function setOne(number: number, soft: number, hard: number): boolean {
+function readLimit(pid: number, number: number, name: string): Rlimit {
+  const current = struct<Rlimit>("rlimit64_buf");
+  if (C.prlimit(pid, number, undefined, current) < 0) throw sysError("prlimit", name);
+  return current;
+}
+
+function setOne(pid: number, number: number, soft: number, hard: number): boolean {
   const value = struct<Rlimit>("rlimit64_buf");
   value.cur = toLimit(soft);
   value.max = toLimit(hard);
-  return C.prlimit(0, number, value, undefined) === 0;
+  return C.prlimit(pid, number, value, undefined) === 0;
+}
+
+/** What the spec says, where JSON writers put -1 or the whole 64 bits for no limit. */
+function amount(value: number): number {
+  return value < 0 || value >= 2 ** 63 ? infinity : value;
 }
 
 /** RLIM_INFINITY is no Lua number: -1 becomes it in the struct's unsigned field. */
 function toLimit(value: number): number {
-  return value < 0 || value >= 2 ** 63 ? -1 : value;
+  return value >= infinity ? -1 : value;
 }
 
 function shown(value: number): string {
-  return value >= 2 ** 63 ? "unlimited" : `${value}`;
+  return value >= infinity ? "unlimited" : string.format("%.0f", value);
 }

@@ -1,14 +1,13 @@
-import { nr } from "../ffi/arch.ts";
 import { O } from "../ffi/constants.ts";
-import { failure, sysError } from "../ffi/error.ts";
+import { failure } from "../ffi/error.ts";
 import { close, open, readAllFd } from "../ffi/files.ts";
-import { C } from "../ffi/libc.ts";
 import type { Bytes } from "../ffi/memory.ts";
 import { bytes, copy } from "../ffi/memory.ts";
 import type { SockFprog, Struct } from "../ffi/structs.ts";
 import { struct } from "../ffi/structs.ts";
 
-const setModeFilter = 1;
+/** The operation of seccomp(2) that loads a filter. */
+export const setModeFilter = 1;
 const instructionBytes = 8;
 /** BPF_MAXINSNS (linux/bpf_common.h). */
 const maxInstructions = 4096;
@@ -36,7 +35,7 @@ export function readSeccompFilter(file: {
   const [ok, content] = pcall(() => readAllFd(fd, maxInstructions * instructionBytes, file.path));
   close(fd);
   if (!ok) throw content;
-  const code = content as string;
+  const code = content;
   if (code.length === 0 || code.length % instructionBytes !== 0) {
     throw failure(
       "invalid-argument",
@@ -59,9 +58,4 @@ function flagsOf(names: readonly string[]): number {
     flags = flags | bit;
   }
   return flags;
-}
-
-/** seccomp(2): from here on the process may do what the filter lets it. */
-export function loadSeccomp(filter: SeccompFilter): void {
-  if (C.sys_seccomp(nr.seccomp, setModeFilter, filter.flags, filter.program) < 0) throw sysError("seccomp");
 }

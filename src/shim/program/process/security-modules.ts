@@ -1,5 +1,5 @@
 import type { SpecProcess } from "../../../core/oci-runtime-spec.ts";
-import { E, failure, sysError } from "../ffi/error.ts";
+import { E, type Failure, failure, sysError } from "../ffi/error.ts";
 import { tryReadFile } from "../ffi/files.ts";
 import { tryWriteProc } from "./procfs.ts";
 
@@ -20,19 +20,36 @@ export function checkSecurityModules(process: SpecProcess): void {
 /** Asks for the profile and label to hold from execve on, through a procfs that was verified. */
 export function setSecurityLabels(procfs: number, process: SpecProcess): void {
   const { apparmorProfile = "", selinuxLabel = "" } = process;
-  if (selinuxLabel !== "") setLabel(procfs, ["self/attr/exec"], selinuxLabel);
-  if (apparmorProfile === "" || (apparmorProfile === "unconfined" && !hasAppArmor())) return;
-  setLabel(procfs, ["self/attr/apparmor/exec", "self/attr/exec"], `exec ${apparmorProfile}`);
+  if (selinuxLabel !== "") {
+    const number = setLabel(procfs, ["self/attr/exec"], selinuxLabel);
+    if (number !== 0) throw labelError("process.selinuxLabel", selinuxLabel, number, "SELinux");
+  }
+  if (apparmorProfile === "") return;
+  const number = setLabel(procfs, ["self/attr/apparmor/exec", "self/attr/exec"], `exec ${apparmorProfile}`);
+  // Unconfined is what a process without AppArmor is anyway.
+  if (number === 0 || apparmorProfile === "unconfined") return;
+  throw labelError("process.apparmorProfile", apparmorProfile, number, "AppArmor");
 }
 
-function setLabel(procfs: number, files: readonly string[], text: string): void {
+/** The errno, 0 for success. */
+function setLabel(procfs: number, files: readonly string[], text: string): number {
   let number: number = E.NOENT;
   for (const file of files) {
     number = tryWriteProc(procfs, file, text);
-    if (number === 0) return;
-    if (number !== E.NOENT) break;
+    // Without the file the module is not compiled in; a profile that is not loaded is ENOENT as well, from each file.
+    if (number !== E.NOENT) return number;
   }
-  throw sysError("write", `/proc/self/attr/exec "${text}"`, number);
+  return number;
+}
+
+function labelError(field: string, value: string, number: number, module: string): Failure {
+  const hint = `${module} is off on this host, or has not loaded it`;
+  const problem = sysError("write", "/proc/self/attr/exec", number);
+  return {
+    ...problem,
+    code: "failed-precondition",
+    message: `${field} "${value}": ${problem.message} (${hint})`,
+  };
 }
 
 function hasAppArmor(): boolean {
