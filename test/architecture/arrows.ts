@@ -54,7 +54,7 @@ export const arrows: Readonly<Record<string, Arrows>> = {
   "src/cri": {
     folders: ["src/core", "src/sandbox", "src/images", "src/oci", "src/cri/types"],
     types: ["src/store"],
-    packages: ["@grpc/grpc-js", "@grpc/proto-loader"],
+    packages: ["@grpc/grpc-js", "@grpc/proto-loader", "ws"],
     // The command line takes the client alone: loading the server with it would double its start.
     doors: ["index.ts", "client.ts"],
   },
