@@ -1,0 +1,35 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { World } from "./world.ts";
+
+/** What pods and containers leave traces in: compared before and after, it must be the same. */
+export interface Leftovers {
+  readonly mounts: readonly string[];
+  readonly links: readonly string[];
+  readonly namespaces: readonly string[];
+  readonly cgroups: readonly string[];
+  readonly processes: readonly string[];
+  readonly files: readonly string[];
+}
+
+/** Looks at a world from inside. Names that differ from look to look (process ids) are left out. */
+export async function leftovers(world: World): Promise<Leftovers> {
+  const lines = async (script: string): Promise<string[]> => {
+    const text = await world.must("sh", "-c", script);
+    return text
+      .split("\n")
+      .filter((line) => line !== "")
+      .toSorted();
+  };
+  return {
+    mounts: await lines("cut -d' ' -f5 /proc/self/mountinfo"),
+    links: await lines("ip -o link | sed 's/^[0-9]*: //; s/[@:].*//'"),
+    namespaces: await lines("ls /run/netns /run/berth/pins"),
+    cgroups: await lines(`find /sys/fs/cgroup -type d -path '*${world.cgroupParent}/*'`),
+    processes: await lines("ps -eo comm= | grep -v -E '^(ps|sh|sort|grep)$' || true"),
+    files: [
+      ...(await lines("ls /run/berth/pods /run/berth/containers")),
+      ...(await readdir(join(world.folder, "root/containers")).catch(() => [])),
+    ],
+  };
+}
