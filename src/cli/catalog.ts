@@ -1,0 +1,30 @@
+import type { Command } from "./command.ts";
+import { exec } from "./commands/exec.ts";
+import { imageFromHost } from "./commands/image-from-host.ts";
+import { images } from "./commands/images.ts";
+import { importImage } from "./commands/import.ts";
+import { info } from "./commands/info.ts";
+import { inspect } from "./commands/inspect.ts";
+import { jobs } from "./commands/jobs.ts";
+import { logs } from "./commands/logs.ts";
+import { pods } from "./commands/pods.ts";
+import { ps } from "./commands/ps.ts";
+import { pull } from "./commands/pull.ts";
+import { rm } from "./commands/rm.ts";
+import { rmi } from "./commands/rmi.ts";
+import { rmp } from "./commands/rmp.ts";
+import { run } from "./commands/run.ts";
+import { stop } from "./commands/stop.ts";
+import { version } from "./commands/version.ts";
+
+/** Every command, in the order that help shows. */
+export const catalog: readonly { readonly title: string; readonly commands: readonly Command[] }[] = [
+  { title: "The daemon", commands: [info, jobs, version] },
+  { title: "Pods and containers", commands: [pods, ps, run, logs, exec, inspect, stop, rm, rmp] },
+  { title: "Images", commands: [images, pull, importImage, imageFromHost, rmi] },
+];
+
+/** Every command by its name. */
+export const commandsByName: ReadonlyMap<string, Command> = new Map(
+  catalog.flatMap(({ commands }) => commands.map((command) => [command.name, command] as const)),
+);

@@ -1,0 +1,202 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import {
+  credentials,
+  Client as GrpcClient,
+  Metadata,
+  type ClientDuplexStream,
+  type ClientWritableStream,
+  type ServiceError,
+} from "@grpc/grpc-js";
+import { RuntimeError } from "../core/errors.ts";
+import { maxGrpcMessageBytes } from "../core/limits.ts";
+import { loadServices, runtimeErrorFrom } from "../cri/client.ts";
+import type { AdminDefinition } from "../cri/types/berth/v1/Admin.ts";
+import type { ExecFrame, ExecFrame__Output } from "../cri/types/berth/v1/ExecFrame.ts";
+import type { ImportImageRequest } from "../cri/types/berth/v1/ImportImageRequest.ts";
+import type { ImportImageResponse__Output } from "../cri/types/berth/v1/ImportImageResponse.ts";
+import type { ImageServiceDefinition } from "../cri/types/runtime/v1/ImageService.ts";
+import type { RuntimeServiceDefinition } from "../cri/types/runtime/v1/RuntimeService.ts";
+
+/** Ends a wait: a deadline, the caller's signal, or both. */
+export interface CallOptions {
+  /** Milliseconds; {@link defaultDeadlineMs} where absent, Infinity for none. */
+  readonly deadlineMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** How long a call may take that says nothing else; the kubelet has the same. */
+export const defaultDeadlineMs = 120_000;
+
+/** How long a look at a silent socket takes at most. */
+const probeMs = 2_000;
+
+/** The names of a service's methods, without those that its index signature adds. */
+type MethodName<Definition> = keyof {
+  [Name in keyof Definition as string extends Name ? never : number extends Name ? never : Name]: true;
+};
+
+type Request<M> = M extends { requestSerialize: (value: infer Value) => Buffer } ? Value : never;
+type Response<M> = M extends { responseDeserialize: (bytes: Buffer) => infer Value } ? Value : never;
+
+/** The unary calls of a service, by the names of the contract; each throws a RuntimeError. */
+export type Calls<Definition> = {
+  readonly [Name in MethodName<Definition>]: (
+    request: Request<Definition[Name]>,
+    options?: CallOptions,
+  ) => Promise<Response<Definition[Name]>>;
+};
+
+/** Everything that the daemon offers on its socket. */
+export interface Client extends Disposable {
+  readonly socket: string;
+  readonly runtime: Calls<RuntimeServiceDefinition>;
+  readonly image: Calls<ImageServiceDefinition>;
+  readonly admin: Calls<Pick<AdminDefinition, "Info" | "ListJobs" | "ImageFromHost">>;
+  /** Sends an archive piece by piece. */
+  importImage(
+    pieces: AsyncIterable<ImportImageRequest>,
+    signal: AbortSignal,
+  ): Promise<ImportImageResponse__Output>;
+  /** Opens a command's streams; its error event carries a ServiceError, see {@link Client.explain}. */
+  containerExec(signal: AbortSignal): ClientDuplexStream<ExecFrame, ExecFrame__Output>;
+  /** Turns what a call failed with into an error for people; says why a daemon does not answer. */
+  explain(thrown: unknown): Promise<RuntimeError>;
+}
+
+/** A client of the daemon at `socket`; it connects with the first call. */
+export function openClient(socket: string): Client {
+  const services = loadServices();
+  const grpc = new GrpcClient(`unix:${socket}`, credentials.createInsecure(), {
+    "grpc.max_receive_message_length": maxGrpcMessageBytes,
+    "grpc.max_send_message_length": maxGrpcMessageBytes,
+  });
+  const explain = async (thrown: unknown): Promise<RuntimeError> => {
+    const error = runtimeErrorFrom(thrown);
+    return error.code === "unavailable" ? await explainSilence(socket, error) : error;
+  };
+  const admin = services.berth.v1.Admin.service;
+  return {
+    socket,
+    runtime: unaryCalls<RuntimeServiceDefinition>(grpc, services.runtime.v1.RuntimeService.service, explain),
+    image: unaryCalls<ImageServiceDefinition>(grpc, services.runtime.v1.ImageService.service, explain),
+    admin: unaryCalls<AdminDefinition>(grpc, admin, explain),
+    importImage: (pieces, signal) =>
+      new Promise((resolve, reject) => {
+        const { path, requestSerialize, responseDeserialize } = admin.ImportImage;
+        const call = grpc.makeClientStreamRequest(
+          path,
+          requestSerialize,
+          responseDeserialize,
+          (error, response) => {
+            if (error !== null) void explain(error).then(reject);
+            else if (response !== undefined) resolve(response);
+          },
+        );
+        cancelOnAbort(call, signal);
+        sendAll(call, pieces).catch((thrown: unknown) => {
+          call.cancel();
+          reject(thrown instanceof Error ? thrown : new Error(String(thrown)));
+        });
+      }),
+    containerExec: (signal) => {
+      const { path, requestSerialize, responseDeserialize } = admin.ContainerExec;
+      const call = grpc.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+      cancelOnAbort(call, signal);
+      return call;
+    },
+    explain,
+    [Symbol.dispose]: () => {
+      grpc.close();
+    },
+  };
+}
+
+interface MethodShape {
+  readonly path: string;
+  readonly requestSerialize: (value: never) => Buffer;
+  readonly responseDeserialize: (bytes: Buffer) => unknown;
+}
+
+function unaryCalls<Definition>(
+  grpc: GrpcClient,
+  service: object,
+  explain: (thrown: unknown) => Promise<RuntimeError>,
+): Calls<Definition> {
+  const calls = Object.entries(service as Readonly<Record<string, MethodShape>>).map(([name, method]) => {
+    const call = (request: never, options: CallOptions = {}): Promise<unknown> =>
+      new Promise((resolve, reject) => {
+        const { deadlineMs = defaultDeadlineMs, signal } = options;
+        const deadline = deadlineMs === Infinity ? Infinity : Date.now() + deadlineMs;
+        const { path, requestSerialize, responseDeserialize } = method;
+        const done = (error: ServiceError | null, response?: unknown): void => {
+          if (error === null) resolve(response);
+          else void explain(error).then(reject);
+        };
+        const pending = grpc.makeUnaryRequest(
+          path,
+          requestSerialize,
+          responseDeserialize,
+          request,
+          new Metadata(),
+          { deadline },
+          done,
+        );
+        if (signal !== undefined) cancelOnAbort(pending, signal);
+      });
+    return [name, call] as const;
+  });
+  return Object.fromEntries(calls) as unknown as Calls<Definition>;
+}
+
+function cancelOnAbort(call: { cancel(): void }, signal: AbortSignal): void {
+  if (signal.aborted) call.cancel();
+  else {
+    signal.addEventListener("abort", () => {
+      call.cancel();
+    });
+  }
+}
+
+/** Sends every piece at the pace at which the daemon takes them; stops quietly when the call has ended. */
+async function sendAll(
+  call: ClientWritableStream<ImportImageRequest>,
+  pieces: AsyncIterable<ImportImageRequest>,
+): Promise<void> {
+  const ended = new AbortController();
+  call.on("status", () => {
+    ended.abort();
+  });
+  for await (const piece of pieces) {
+    if (ended.signal.aborted) return;
+    if (!call.write(piece)) await once(call, "drain", { signal: ended.signal }).catch(() => undefined);
+  }
+  call.end();
+}
+
+/** gRPC says little about a socket that nobody serves; a look at it says which of the four reasons it is. */
+async function explainSilence(socket: string, error: RuntimeError): Promise<RuntimeError> {
+  const reason = await new Promise<string | undefined>((resolve) => {
+    const probe = connect(socket);
+    probe.setTimeout(probeMs, () => {
+      probe.destroy();
+      resolve("it does not answer");
+    });
+    probe.once("connect", () => {
+      probe.destroy();
+      resolve(undefined);
+    });
+    probe.once("error", (cause: NodeJS.ErrnoException) => {
+      resolve(silenceByErrno[cause.code ?? ""] ?? cause.message);
+    });
+  });
+  if (reason === undefined) return error;
+  return new RuntimeError("unavailable", `no daemon at ${socket}: ${reason}`, { cause: error });
+}
+
+const silenceByErrno: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such socket; is berthd running, and with this --socket?",
+  ECONNREFUSED: "nobody listens on it; berthd has ended without removing it",
+  EACCES: "you may not open it; be root or in the daemon's socket_group",
+  ENOTSOCK: "it is not a socket",
+};
