@@ -160,6 +160,9 @@ export const AF_INET = 2;
 export const SOCK = { STREAM: 1, DGRAM: 2, SEQPACKET: 5, NONBLOCK: 0x800, CLOEXEC: 0x80000 } as const;
 export const MSG = { DONTWAIT: 0x40, NOSIGNAL: 0x4000, CMSG_CLOEXEC: 0x40000000 } as const;
 
+/** fallocate(2). */
+export const FALLOC_FL_KEEP_SIZE = 1;
+
 /** splice(2). */
 export const SPLICE_F = { MOVE: 1, NONBLOCK: 2, MORE: 4 } as const;
 

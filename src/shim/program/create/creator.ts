@@ -1,0 +1,212 @@
+import type { CreateRequest, ShimFailure } from "../../protocol/messages.ts";
+import type { Cgroup, CgroupEntry, Hierarchies } from "../cgroup/index.ts";
+import { closeEntry, openCgroup } from "../cgroup/index.ts";
+import { CLONE, FALLOC_FL_KEEP_SIZE, O, SOCK } from "../ffi/constants.ts";
+import type { Failure } from "../ffi/error.ts";
+import { E, asFailure, failure, sysError } from "../ffi/error.ts";
+import { close, open, pipe } from "../ffi/files.ts";
+import { C } from "../ffi/libc.ts";
+import { clone, exit, setName, startTicks } from "../ffi/processes.ts";
+import type { Received } from "../ffi/sockets.ts";
+import { receiveWithFds, sendWithFds, socketPair } from "../ffi/sockets.ts";
+import type { InitPlan, InitReady } from "../init/init.ts";
+import { runInit } from "../init/init.ts";
+import { decode, encode, jsonArray } from "../json.ts";
+import { detachRootfs } from "../mounts/overlay.ts";
+import { planMounts } from "../mounts/plan.ts";
+import { writeIdMaps } from "../mounts/userns.ts";
+import { checkSecurityModules, openProcfs, readSeccompFilter, setOomScoreAdj } from "../process/index.ts";
+import type { CheckedSpec } from "../spec/read-spec.ts";
+import { cgroupPath, readSpec } from "../spec/read-spec.ts";
+import { startHookRunner } from "./hook-runner.ts";
+import type { CreatedInit, CreatorMessage } from "./message.ts";
+import { maxCreatorMessageBytes } from "./message.ts";
+import type { NamespacePlan } from "./namespaces.ts";
+import { enterBefore, planNamespaces } from "./namespaces.ts";
+
+/** Bytes set aside for the exit record, so that a full /run can't keep it from being written. */
+const exitRecordBytes = 4096;
+const recordMode = 0o600;
+
+/**
+ * Makes the container in a child of the shim that ends when it is done: init becomes the shim's own child
+ * (CLONE_PARENT), and all the memory that reading, checking and planning took goes with the creator. What it made is
+ * told to the shim at once, which undoes it should this process fail or die.
+ */
+export function runCreator(request: CreateRequest, hierarchies: Hierarchies, shim: number): never {
+  setName("berth-create");
+  const tell = (message: CreatorMessage, fds: readonly number[] = []): void => {
+    sendWithFds(shim, encode(message), fds);
+  };
+  const [ok, thrown] = pcall(() => {
+    create(request, hierarchies, tell);
+  });
+  if (!ok) tell({ error: answerOf(asFailure(thrown)) });
+  exit(0);
+}
+
+function answerOf({ code, message, syscall, errno }: Failure): ShimFailure {
+  return { code, message, syscall, errno };
+}
+
+type Tell = (message: CreatorMessage, fds?: readonly number[]) => void;
+
+function create(request: CreateRequest, hierarchies: Hierarchies, tell: Tell): void {
+  const spec = readSpec(request.bundle);
+  const filter = filterOf(spec, request);
+  checkSecurityModules(spec.process);
+  const namespaces = planNamespaces(spec.linux);
+  const mounts = planMounts(spec.mounts ?? [], request.createSources);
+  preallocate(request.exitRecord);
+  const cgroup = openCgroup(cgroupPath(spec), hierarchies);
+  const warnings = cgroup.create(spec.linux.resources ?? {});
+  tell({ cgroup: cgroup.path });
+  const rootfs = detachRootfs(request.rootfs, request.bundle);
+  const hooks = startHookRunner(spec.hooks);
+  const pipes = makePipes(request, spec);
+  const [sync, syncOfInit] = socketPair(SOCK.SEQPACKET);
+  const entry = cgroup.openEntry();
+  setOwnOomScore(spec, (text) => warnings.push(text));
+  enterBefore(namespaces);
+  const plan: InitPlan = {
+    id: request.id,
+    spec,
+    bundle: request.bundle,
+    rootfs,
+    mounts,
+    imageVolumes: request.imageVolumes,
+    namespaces,
+    cgroups: cgroupView(cgroup, hierarchies, namespaces),
+    entry,
+    enterV2Late: false,
+    filter,
+    channels: { sync: syncOfInit, start: pipes.start, status: pipes.status },
+    stdin: pipes.stdin,
+    stdout: pipes.stdout,
+    stderr: pipes.stderr,
+  };
+  const pid = cloneInit(plan, entry);
+  closeEntry(entry);
+  close(syncOfInit);
+  tell({ init: pid });
+  const ready = untilReady(sync, pid, namespaces, spec, () => {
+    const { ociVersion, annotations = {} } = spec;
+    hooks({ ociVersion, id: request.id, status: "creating", pid, bundle: request.bundle, annotations });
+  });
+  warnings.push(...(decode(ready.text, maxCreatorMessageBytes) as InitReady).warnings);
+  tell({ created: createdInit(pid, spec, namespaces, warnings) }, [...pipes.forShim, ...ready.fds]);
+}
+
+/** `linux.seccomp` is compiled by the daemon; without the result the container would run unconfined. */
+function filterOf(spec: CheckedSpec, request: CreateRequest): InitPlan["filter"] {
+  if (request.seccompFilter !== undefined) return readSeccompFilter(request.seccompFilter);
+  if (spec.linux.seccomp === undefined) return undefined;
+  throw failure("invalid-argument", "config.json: linux.seccomp: no compiled filter came with the request");
+}
+
+function preallocate(path: string): void {
+  const fd = open(path, O.CREAT | O.TRUNC | O.WRONLY | O.NOFOLLOW, recordMode);
+  if (C.fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, exitRecordBytes) < 0) {
+    const problem = sysError("fallocate", path);
+    // A file system without fallocate writes the record when it comes.
+    if (problem.errno !== E.OPNOTSUPP) throw problem;
+  }
+  close(fd);
+}
+
+interface Pipes {
+  readonly start: number;
+  readonly status: number;
+  readonly stdin?: number;
+  readonly stdout?: number;
+  readonly stderr?: number;
+  /** In the order of {@link CreatedInit}. */
+  readonly forShim: readonly number[];
+}
+
+function makePipes(request: CreateRequest, spec: CheckedSpec): Pipes {
+  const [start, startWriter] = pipe();
+  const [statusReader, status] = pipe();
+  const base = { start, status, forShim: [startWriter, statusReader] };
+  if (spec.process.terminal === true) return base;
+  const [stdoutReader, stdout] = pipe();
+  const [stderrReader, stderr] = pipe();
+  base.forShim.push(stdoutReader, stderrReader);
+  if (request.stdin === "closed") return { ...base, stdout, stderr };
+  const [stdin, stdinWriter] = pipe();
+  base.forShim.push(stdinWriter);
+  return { ...base, stdin, stdout, stderr };
+}
+
+/** Set on this process, from which init inherits it: in a user namespace init could not lower its own. */
+function setOwnOomScore(spec: CheckedSpec, warn: (text: string) => void): void {
+  const procfs = openProcfs();
+  setOomScoreAdj(procfs, "self", spec.process.oomScoreAdj ?? 0, warn);
+  close(procfs);
+}
+
+function cgroupView(
+  cgroup: Cgroup,
+  hierarchies: Hierarchies,
+  namespaces: NamespacePlan,
+): InitPlan["cgroups"] {
+  return { hierarchies, path: cgroup.path, namespaced: (namespaces.all & CLONE.NEWCGROUP) !== 0 };
+}
+
+/** Starts init in its cgroup; where the kernel won't have that, init moves itself. */
+function cloneInit(plan: InitPlan, entry: CgroupEntry): number {
+  const flags = plan.namespaces.cloneFlags | CLONE.PARENT;
+  const [ok, result] = pcall(() => clone(flags, entry.into));
+  if (!ok && entry.into === undefined) throw result;
+  const pid = ok ? (result as number) : clone(flags);
+  if (pid === 0) runInit({ ...plan, enterV2Late: !ok });
+  return pid;
+}
+
+/** Serves init while it sets itself up, until it is ready or has failed. */
+function untilReady(
+  sync: number,
+  pid: number,
+  namespaces: NamespacePlan,
+  spec: CheckedSpec,
+  runHooks: () => void,
+): Received {
+  if (namespaces.newUser) {
+    writeIdMaps(pid, spec.linux.uidMappings ?? [], spec.linux.gidMappings ?? []);
+    sendWithFds(sync, "go", []);
+  }
+  for (;;) {
+    const got = receiveWithFds(sync, maxCreatorMessageBytes);
+    if (got === undefined || got.text === "") throw failure("internal", "init died before it was ready");
+    const message = decode(got.text, maxCreatorMessageBytes) as {
+      readonly hooks?: boolean;
+      readonly error?: Failure;
+    };
+    if (message.error !== undefined) throw message.error;
+    if (message.hooks !== true) return got;
+    runHooks();
+    sendWithFds(sync, "go", []);
+  }
+}
+
+function createdInit(
+  pid: number,
+  spec: CheckedSpec,
+  namespaces: NamespacePlan,
+  warnings: readonly string[],
+): CreatedInit {
+  const { hooks, ociVersion } = spec;
+  const later = hooks?.poststart !== undefined || hooks?.poststop !== undefined;
+  return {
+    pid,
+    pidStartTicks: startTicks(pid) ?? 0,
+    warnings: jsonArray([...warnings]),
+    terminal: spec.process.terminal === true,
+    namespaces: namespaces.all,
+    personality: spec.linux.personality,
+    poststart: hooks?.poststart,
+    poststop: hooks?.poststop,
+    ociVersion,
+    annotations: later ? spec.annotations : undefined,
+  };
+}

@@ -1,0 +1,65 @@
+import type { SpecMount } from "../../../core/oci-runtime-spec.ts";
+import { prefixed } from "../ffi/error.ts";
+import { close } from "../ffi/files.ts";
+import { moveMount } from "../ffi/mounts.ts";
+import type { CgroupView } from "./cgroup-mount.ts";
+import { mountCgroups } from "./cgroup-mount.ts";
+import { mountFilesystem } from "./filesystems.ts";
+import type { MountOptions } from "./options.ts";
+import { parseMountOptions } from "./options.ts";
+import type { DetachedMount } from "./sources.ts";
+import { detachSource, makeSource } from "./sources.ts";
+import type { NewRoot } from "./targets.ts";
+import { guardExactPlace, guardProc, openTarget } from "./targets.ts";
+
+/** A mount of the spec with its options read, and its source cloned where it is a bind. */
+export interface PlannedMount {
+  readonly mount: SpecMount;
+  readonly options: MountOptions;
+  readonly detached?: DetachedMount;
+}
+
+/** File systems whose place must be no symlink: what processes trust to be the kernel's word. */
+const exactPlaces: Readonly<Record<string, true>> = { proc: true, sysfs: true };
+
+/** Reads all options first and clones the bind sources then: on the host, before the container exists. */
+export function planMounts(mounts: readonly SpecMount[], createSources: readonly string[]): PlannedMount[] {
+  const read = mounts.map((mount) => ({
+    mount,
+    options: parseMountOptions(mount.options ?? [], mount.destination),
+  }));
+  for (const source of createSources) makeSource(source);
+  return read.map((one) =>
+    isBind(one.mount, one.options) ? { ...one, detached: detachSource(one.mount, one.options) } : one,
+  );
+}
+
+/** True where /dev is the container's own, so that its nodes have to be made. */
+export function hasFreshDev(mounts: readonly PlannedMount[]): boolean {
+  return mounts.some((one) => one.mount.destination === "/dev" && one.detached === undefined);
+}
+
+/** Attaches one mount inside the new root. */
+export function attachMount(root: NewRoot, planned: PlannedMount, cgroups: CgroupView): void {
+  const { mount, options, detached } = planned;
+  const kind = detached === undefined || detached.isFolder ? "folder" : "file";
+  try {
+    const target = openTarget(root, mount.destination, kind);
+    if (exactPlaces[mount.type ?? ""] === true) guardExactPlace(root, target, mount.destination);
+    if (mount.type === "cgroup" && detached === undefined) {
+      mountCgroups(cgroups, target, options, mount.destination);
+    } else {
+      const fd = detached?.fd ?? mountFilesystem(mount.type ?? "", mount.source, options, mount.destination);
+      guardProc(root, target, fd, mount.destination);
+      moveMount(fd, target, mount.destination);
+      close(fd);
+    }
+    close(target);
+  } catch (thrown) {
+    throw prefixed("rootfs", thrown);
+  }
+}
+
+function isBind(mount: SpecMount, options: MountOptions): boolean {
+  return options.bind || mount.type === "bind" || mount.type === "rbind";
+}
