@@ -70,10 +70,13 @@ async function writeWhole(path: string, bytes: Buffer): Promise<void> {
 async function readProfile(file: string): Promise<SeccompProfile> {
   let text: string;
   try {
-    const { size } = await stat(file);
+    const status = await stat(file);
+    if (!status.isFile()) throw new Error("not a regular file");
     // Whoever wrote a longer one gets the parser's own words about it.
     text =
-      size > maxSeccompProfileBytes ? " ".repeat(maxSeccompProfileBytes + 1) : await readFile(file, "utf8");
+      status.size > maxSeccompProfileBytes
+        ? " ".repeat(maxSeccompProfileBytes + 1)
+        : await readFile(file, "utf8");
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new RuntimeError("invalid-argument", `seccomp profile ${file}: ${reason}`, { cause: error });

@@ -31,11 +31,6 @@ const refusals: readonly (readonly [string, () => unknown, RegExp])[] = [
     /namespace: has a control character/,
   ],
   [
-    "a long hostname",
-    () => podConfigFromProto(pod({ hostname: "h".repeat(65) })),
-    /hostname: longer than 64/,
-  ],
-  [
     "a relative log directory",
     () => podConfigFromProto(pod({ log_directory: "logs" })),
     /log_directory: not an absolute path/,

@@ -20,7 +20,7 @@ export function podConfigFromProto(proto: PodSandboxConfig__Output | null): PodC
       uid: requiredText("config.metadata.uid", metadata.uid),
       attempt: metadata.attempt,
     },
-    hostname: hostname(config.hostname),
+    hostname: config.hostname,
     logDirectory:
       config.log_directory === "" ? "" : absolutePath("config.log_directory", config.log_directory),
     ...(config.dns_config === null ? {} : { dns: dnsFromProto(config.dns_config) }),
@@ -62,17 +62,6 @@ export function podStatusToProto(pod: Pod): PodSandboxStatus {
     annotations: pod.config.annotations,
     runtime_handler: pod.runtimeHandler,
   };
-}
-
-/** Linux takes 64 bytes; the kubelet sends at most 63. */
-const maxHostnameBytes = 64;
-
-function hostname(value: string): string {
-  plainText("config.hostname", value);
-  if (Buffer.byteLength(value) > maxHostnameBytes) {
-    invalid("config.hostname", `longer than ${maxHostnameBytes} bytes: ${JSON.stringify(value)}`);
-  }
-  return value;
 }
 
 /** Absolute from the hierarchies' roots; a `.slice` name belongs to the systemd driver. */

@@ -5,7 +5,7 @@ import { RuntimeError } from "../../core/errors.ts";
 import { newPodId, type PodId } from "../../core/ids.ts";
 import type { Job } from "../../core/job.ts";
 import type { Pod, PodConfig, PodNetwork } from "../../core/pod.ts";
-import { checkSysctls } from "../../oci/index.ts";
+import { checkHostname, podSysctls } from "../../oci/index.ts";
 import type { Launcher } from "../../shim/client/index.ts";
 import type { Inventory } from "../inventory.ts";
 import type { StatePaths } from "../paths.ts";
@@ -39,7 +39,8 @@ export async function runPod(
   job: Job,
 ): Promise<PodId> {
   const { inventory, launcher, networks, clock, bootId } = deps;
-  checkSysctls(config);
+  checkHostname(config.hostname);
+  const sysctls = podSysctls(config);
   const id = newPodId();
   const paths = deps.paths.pod(id);
   const withNetwork = config.security.namespaces.network === "pod";
@@ -71,7 +72,7 @@ export async function runPod(
       {
         id,
         ...namespaces,
-        sysctls: config.sysctls,
+        sysctls,
         shm: { path: paths.shm, sizeBytes: shmBytes },
         ...(namespaces.pins.pid === undefined ? {} : { cgroup: reaperGroup }),
       },
