@@ -21,7 +21,7 @@ typedef struct { uint64_t attr_set, attr_clr, propagation, userns_fd; } mount_at
 typedef struct {
   uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
 } clone_args;
-typedef struct { uint64_t cur, max; } rlimit64_buf;
+typedef struct { int64_t cur, max; } rlimit64_buf;
 typedef struct { uint32_t version; int pid; } cap_header;
 typedef struct { uint32_t effective, permitted, inheritable; } cap_data;
 typedef struct { uint16_t code; uint8_t jt, jf; uint32_t k; } sock_filter;

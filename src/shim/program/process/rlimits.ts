@@ -63,9 +63,9 @@ export function raiseHardLimits(
     const number = rlimitNumber(limit.type);
     if (number === undefined) throw failure("invalid-argument", `process.rlimits: unknown ${limit.type}`);
     const current = readLimit(pid, number, limit.type);
-    const before = toNumber(current.max);
+    const before = amount(toNumber(current.max));
     const hard = amount(limit.hard);
-    if (before >= hard || setOne(pid, number, toNumber(current.cur), hard)) continue;
+    if (before >= hard || setOne(pid, number, amount(toNumber(current.cur)), hard)) continue;
     if (errno() !== E.PERM) throw sysError("prlimit", limit.type);
     warn(`${limit.type}: hard limit stays at ${shown(before)}, ${shown(hard)} was asked for`);
   }
@@ -80,7 +80,7 @@ export function setRlimits(wanted: SpecProcess["rlimits"]): void {
     const hard = amount((asked ?? fallback).hard);
     if (setOne(0, number, soft, hard)) return;
     if (errno() !== E.PERM) throw sysError("prlimit", fallback.name);
-    const capped = toNumber(readLimit(0, number, fallback.name).max);
+    const capped = amount(toNumber(readLimit(0, number, fallback.name).max));
     if (!setOne(0, number, Math.min(soft, capped), capped)) throw sysError("prlimit", fallback.name);
   });
 }
@@ -103,7 +103,7 @@ function amount(value: number): number {
   return value < 0 || value >= 2 ** 63 ? infinity : value;
 }
 
-/** RLIM_INFINITY is no Lua number: -1 becomes it in the struct's unsigned field. */
+/** RLIM_INFINITY is no Lua number: -1 in the struct's signed field is the same 64 bits. */
 function toLimit(value: number): number {
   return value >= infinity ? -1 : value;
 }

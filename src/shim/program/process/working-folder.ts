@@ -13,16 +13,18 @@ const folderMode = 0o755;
  * of procfs: /proc/self/fd/N would lead to folders that are not the container's (CVE-2024-21626).
  */
 export function makeWorkingFolder(path: string): void {
-  if (isFolder(path)) return;
+  if (isThere(path)) return;
   let made = "";
   for (const [part] of string.gmatch(path, "[^/]+")) {
     made = `${made}/${part}`;
-    if (!isFolder(made)) mkdir(made, folderMode);
+    if (!isThere(made)) mkdir(made, folderMode);
   }
 }
 
-function isFolder(path: string): boolean {
-  const fd = openat2(AT.FDCWD, path, O.PATH, RESOLVE.NO_MAGICLINKS);
+/** True also for what can't be told: the error is that of entering it. */
+function isThere(path: string): boolean {
+  const [opened, fd] = pcall(openat2, AT.FDCWD, path, O.PATH, RESOLVE.NO_MAGICLINKS);
+  if (!opened) return true;
   if (fd === undefined) return false;
   close(fd);
   return true;
