@@ -50,9 +50,9 @@ export function rlimitNumber(name: string): number | undefined {
 }
 
 /**
- * Raises hard limits of a process (0 is this one) as far as the spec asks, with a warning for each that may not be
- * raised (no CAP_SYS_RESOURCE, which a user namespace does not give: so its parent outside does it). Soft limits
- * stay, so that this program itself is not hindered yet.
+ * Raises hard limits of a process (0 is this one) to what the spec asks for, or to the defaults. One that may not be
+ * raised (no CAP_SYS_RESOURCE, which a user namespace does not give: so its parent outside does it) is a warning where
+ * the spec asked. Soft limits stay, so that this program itself is not hindered yet.
  */
 export function raiseHardLimits(
   pid: number,
@@ -60,15 +60,19 @@ export function raiseHardLimits(
   warn: (text: string) => void,
 ): void {
   for (const limit of wanted ?? []) {
-    const number = rlimitNumber(limit.type);
-    if (number === undefined) throw failure("invalid-argument", `process.rlimits: unknown ${limit.type}`);
-    const current = readLimit(pid, number, limit.type);
-    const before = amount(toNumber(current.max));
-    const hard = amount(limit.hard);
-    if (before >= hard || setOne(pid, number, amount(toNumber(current.cur)), hard)) continue;
-    if (errno() !== E.PERM) throw sysError("prlimit", limit.type);
-    warn(`${limit.type}: hard limit stays at ${shown(before)}, ${shown(hard)} was asked for`);
+    if (rlimitNumber(limit.type) === undefined)
+      throw failure("invalid-argument", `process.rlimits: unknown ${limit.type}`);
   }
+  limits.forEach((fallback, number) => {
+    const asked = (wanted ?? []).find((one) => one.type === fallback.name);
+    const hard = amount((asked ?? fallback).hard);
+    const current = readLimit(pid, number, fallback.name);
+    const before = amount(toNumber(current.max));
+    if (before >= hard || setOne(pid, number, amount(toNumber(current.cur)), hard)) return;
+    if (errno() !== E.PERM) throw sysError("prlimit", fallback.name);
+    if (asked !== undefined)
+      warn(`${fallback.name}: hard limit stays at ${shown(before)}, ${shown(hard)} was asked for`);
+  });
 }
 
 /** Sets every limit of this process, to what the spec says or to the defaults, below hard limits that stay. */
