@@ -5,7 +5,16 @@ import { baseOf, cleanPath, join, parentOf } from "./paths.ts";
 import type { Source } from "./source.ts";
 import type { SparseFile } from "./sparse.ts";
 import type { Tree } from "./tree.ts";
-import { applyMetadata, count, create, makeFolder, makeOpaque, makeWhiteout, setTime } from "./tree.ts";
+import {
+  applyMetadata,
+  count,
+  create,
+  makeFolder,
+  makeFolders,
+  makeOpaque,
+  makeWhiteout,
+  setTime,
+} from "./tree.ts";
 import { applyXattrs } from "./xattrs.ts";
 
 /** O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC: an existing path, a symbolic link as well, is never opened. */
@@ -52,7 +61,7 @@ function isOldFolder(header: Header): boolean {
 function writeWhiteout(tree: Tree, path: string, base: string): void {
   const folder = parentOf(path);
   if (base === ".wh..wh..opq") {
-    makeFolder(tree, folder);
+    makeFolders(tree, folder, 0);
     makeOpaque(tree, folder);
     return;
   }

@@ -110,7 +110,7 @@ function parseNumber(block: Bytes, at: number, length: number, what: string): nu
     } else if (byte === 0 || (byte === 32 && started)) {
       break;
     } else if (byte !== 32) {
-      fail("format", `a header's ${what} is not a number`);
+      fail("format", `this is not a tar archive, or a header is damaged: its ${what} is not a number`);
     }
   }
   return value;

@@ -96,7 +96,7 @@ function replaceWhiteout(tree: Tree, path: string): void {
 }
 
 /** Makes what is missing of a path's folders, through symbolic links to folders. */
-function makeFolders(tree: Tree, folder: string, linksFollowed: number): void {
+export function makeFolders(tree: Tree, folder: string, linksFollowed: number): void {
   let made = "";
   for (const part of partsOf(folder)) {
     made = join(made, part);
