@@ -17,6 +17,7 @@ import {
   Images,
   Inspection,
   Inventory,
+  LifecycleEvents,
   Pods,
   podCgroup,
   prepareState,
@@ -94,7 +95,9 @@ export async function startDaemon(config: Config, version: string, logger: Logge
   });
   const cgroupOfContainer = (container: Container): string =>
     `${podCgroup(config.cgroupParent, inventory.pod(container.podId).record)}/${container.id}`;
+  const events = new LifecycleEvents(systemClock);
   const deps = {
+    events,
     inventory,
     launcher,
     networks,
@@ -151,6 +154,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
         containers,
         images,
         jobs,
+        events,
         health,
         logger,
         inspection: new Inspection(paths),

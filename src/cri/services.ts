@@ -1,6 +1,6 @@
 import type { UntypedServiceImplementation } from "@grpc/grpc-js";
 import type { Logger } from "../core/logger.ts";
-import type { Containers, Images, Inspection, Pods } from "../sandbox/index.ts";
+import type { Containers, Images, Inspection, LifecycleEvents, Pods } from "../sandbox/index.ts";
 import type { JobJournal } from "../store/index.ts";
 import { containerExec } from "./handlers/admin-container-exec.ts";
 import { imageFromHost } from "./handlers/admin-image-from-host.ts";
@@ -10,6 +10,7 @@ import { listJobs } from "./handlers/admin-list-jobs.ts";
 import { containerStatus } from "./handlers/container-status.ts";
 import { createContainer } from "./handlers/create-container.ts";
 import { execSync } from "./handlers/exec-sync.ts";
+import { getContainerEvents } from "./handlers/get-container-events.ts";
 import { imageFsInfo } from "./handlers/image-fs-info.ts";
 import { imageStatus } from "./handlers/image-status.ts";
 import { listContainers } from "./handlers/list-containers.ts";
@@ -41,6 +42,7 @@ export interface ServicesDeps {
   readonly images: Images;
   readonly inspection: Inspection;
   readonly jobs: JobJournal;
+  readonly events: LifecycleEvents;
   readonly health: RuntimeHealth;
   readonly logger: Logger;
   readonly runtimeVersion: string;
@@ -77,6 +79,7 @@ export function createServices(deps: ServicesDeps): Services {
       ...notable("UpdateContainerResources", updateContainerResources(containers)),
       ...notable("ReopenContainerLog", reopenContainerLog(containers)),
       ...routine("ExecSync", execSync(containers)),
+      GetContainerEvents: getContainerEvents(deps.events, containers),
     },
     image: {
       ...notable("PullImage", pullImage(images)),

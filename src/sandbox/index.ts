@@ -1,6 +1,7 @@
 export { Pods, type PodsDeps } from "./pods.ts";
 export { Containers, type ContainersDeps } from "./containers.ts";
 export { Images } from "./images.ts";
+export { LifecycleEvents, type LifecycleEvent } from "./events.ts";
 export { Inspection } from "./inspection.ts";
 export { Inventory } from "./inventory.ts";
 export { StatePaths, netnsFolder } from "./paths.ts";

@@ -87,6 +87,7 @@ export async function createContainer(
   requireReady(pod);
   await deps.inventory.updateContainer(entry, { state: { state: "created", pid: created.pid } });
   undo.move();
+  deps.events.emit("created", pod.record, entry.id);
   watchShim(deps, entry, connection);
   return entry.id;
 }

@@ -3,12 +3,14 @@ import type { ContainerExit } from "../../core/container.ts";
 import type { Logger } from "../../core/logger.ts";
 import { readExitRecord, type Launcher, type ShimConnection } from "../../shim/client/index.ts";
 import type { ExitRecord } from "../../shim/protocol/messages.ts";
+import type { LifecycleEvents } from "../events.ts";
 import type { ContainerEntry, Inventory } from "../inventory.ts";
 import type { StatePaths } from "../paths.ts";
 
 /** What recording the end of a container needs. */
 export interface EndDeps {
   readonly inventory: Inventory;
+  readonly events: LifecycleEvents;
   readonly launcher: Launcher;
   readonly paths: StatePaths;
   readonly clock: Clock;
@@ -63,15 +65,19 @@ export async function recordLoss(deps: EndDeps, entry: ContainerEntry): Promise<
 
 /** Records that a container has ended, once; later words about it change nothing. */
 export async function markEnded(
-  deps: Pick<EndDeps, "inventory">,
+  deps: Pick<EndDeps, "inventory" | "events">,
   entry: ContainerEntry,
   end: ContainerExit & { readonly startedAt: bigint },
 ): Promise<void> {
-  if (entry.record.state.state === "exited") return;
+  const before = entry.record.state.state;
+  if (before === "exited") return;
   await deps.inventory.updateContainer(entry, { state: { state: "exited", ...end } });
   entry.shim?.close();
   entry.shim = undefined;
   entry.ended.resolve(undefined);
+  // A short process may end before its start was answered.
+  if (before === "created" && end.startedAt !== 0n) deps.events.emit("started", entry.pod.record, entry.id);
+  deps.events.emit("stopped", entry.pod.record, entry.id);
 }
 
 /** How a shim's record reads in the CRI's terms; pure. */

@@ -1,6 +1,7 @@
 import { rm } from "node:fs/promises";
 import type { Job } from "../../core/job.ts";
 import type { ImageStore } from "../../images/index.ts";
+import type { LifecycleEvents } from "../events.ts";
 import { isAlive, type ContainerEntry, type Inventory } from "../inventory.ts";
 import type { StatePaths } from "../paths.ts";
 import { killContainer, type StopContainerDeps } from "./stop.ts";
@@ -8,6 +9,7 @@ import { killContainer, type StopContainerDeps } from "./stop.ts";
 /** What removing a container needs. */
 export interface RemoveContainerDeps extends StopContainerDeps {
   readonly inventory: Inventory;
+  readonly events: LifecycleEvents;
   readonly images: ImageStore;
   readonly paths: StatePaths;
 }
@@ -23,4 +25,5 @@ export async function removeContainer(
   await job.stage("writable layer", () => deps.images.removeSnapshot(entry.id));
   await rm(deps.paths.container(entry.id).folder, { recursive: true, force: true });
   await deps.inventory.removeContainer(entry);
+  deps.events.emit("deleted", entry.pod.record, entry.id);
 }

@@ -33,6 +33,7 @@ export async function startContainer(deps: EndDeps, entry: ContainerEntry, job: 
   // A short process may have ended, and been recorded, before its start was answered.
   if (entry.record.state.state === "created") {
     await deps.inventory.updateContainer(entry, { state: { state: "running", pid: state.pid, startedAt } });
+    deps.events.emit("started", entry.pod.record, entry.id);
   }
 }
 

@@ -7,6 +7,7 @@ import type { Job } from "../../core/job.ts";
 import type { Pod, PodConfig, PodNetwork } from "../../core/pod.ts";
 import { checkHostname, podSysctls } from "../../oci/index.ts";
 import type { Launcher } from "../../shim/client/index.ts";
+import type { LifecycleEvents } from "../events.ts";
 import type { Inventory } from "../inventory.ts";
 import type { StatePaths } from "../paths.ts";
 import { writeEarlyFiles, writeHosts } from "./files.ts";
@@ -15,6 +16,7 @@ import { ownCgroupParent, podNamespaces, reaperCgroup } from "./namespaces.ts";
 /** What running a pod needs. */
 export interface RunPodDeps {
   readonly inventory: Inventory;
+  readonly events: LifecycleEvents;
   readonly launcher: Launcher;
   readonly networks: PodNetworks;
   readonly paths: StatePaths;
@@ -99,6 +101,8 @@ export async function runPod(
   await writeHosts(paths, config, network.ips);
   await inventory.updatePod(entry, { state: { state: "ready", network } });
   undo.move();
+  deps.events.emit("created", entry.record, id);
+  deps.events.emit("started", entry.record, id);
   return id;
 }
 

@@ -1,0 +1,44 @@
+import type { Clock } from "../core/clock.ts";
+import type { ContainerId, PodId } from "../core/ids.ts";
+import type { Pod } from "../core/pod.ts";
+
+/** What happened to a container, or to a pod, which the CRI reports as a container with the pod's id. */
+export interface LifecycleEvent {
+  readonly kind: "created" | "started" | "stopped" | "deleted";
+  readonly id: ContainerId | PodId;
+  /** The pod as it was then. */
+  readonly pod: Pod;
+  /** Nanoseconds since the epoch; never less than that of the event before. */
+  readonly at: bigint;
+}
+
+/** Told of every event at once, in order; must not wait. */
+export type EventListener = (event: LifecycleEvent) => void;
+
+/** Passes on what happens to pods and containers, after it was recorded. */
+export class LifecycleEvents {
+  readonly #clock: Clock;
+  readonly #listeners = new Set<EventListener>();
+  #last = 0n;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Tells all listeners. */
+  emit(kind: LifecycleEvent["kind"], pod: Pod, id: ContainerId | PodId): void {
+    const now = this.#clock();
+    // The clock may be set back; the order of events is not.
+    this.#last = now > this.#last ? now : this.#last + 1n;
+    const event = { kind, id, pod, at: this.#last };
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  /** Adds a listener; returns how to remove it. */
+  listen(listener: EventListener): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+}
