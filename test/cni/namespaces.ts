@@ -26,7 +26,7 @@ export async function enterPrivateNetwork(): Promise<void> {
 export interface TestNamespace extends AsyncDisposable {
   readonly path: string;
   /** Runs a program inside. */
-  run(program: string, ...programArguments: string[]): Promise<string>;
+  readonly run: (program: string, ...programArguments: string[]) => Promise<string>;
 }
 
 /** Makes a network namespace that lasts until it is disposed, or the test ends in whatever way. */

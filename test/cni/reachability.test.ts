@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { bridgeNetwork, makeFixture, makeJob, makePod, soon, type NetworkFixture } from "./fixture.ts";
+import { enterPrivateNetwork, makeNamespace, needsRoot, output, type TestNamespace } from "./namespaces.ts";
+import { ask, askFromHost, serve } from "./traffic.ts";
+
+await enterPrivateNetwork();
+
+async function attachPod(fixture: NetworkFixture, pod: TestNamespace): Promise<readonly string[]> {
+  return (await fixture.networks.attach(makePod(), pod.path, makeJob(), soon())).ips;
+}
+
+test("reachability: pods, host and the pod itself, both families", needsRoot, async () => {
+  await using fixture = await makeFixture();
+  await fixture.configure(bridgeNetwork(fixture, "cni1", ["10.91.0.0/24", "fd91::/64"]));
+  await using a = await makeNamespace();
+  await using b = await makeNamespace();
+  const [a4 = "", a6 = ""] = await attachPod(fixture, a);
+  const [b4 = "", b6 = ""] = await attachPod(fixture, b);
+  assert.deepEqual([a4, a6, b4, b6], ["10.91.0.2", "fd91::2", "10.91.0.3", "fd91::3"]);
+  await using _server = await serve(a, 80);
+  assert.equal(await ask(b, a4, 80), b4);
+  assert.equal(await ask(b, a6, 80), b6);
+  assert.equal(await ask(a, "127.0.0.1", 80), "127.0.0.1");
+  assert.equal(await askFromHost(a4, 80), "10.91.0.1");
+  assert.equal(await askFromHost(a6, 80), "fd91::1");
+});
+
+test("reachability: host and gateway are reached from the pod", needsRoot, async () => {
+  await using fixture = await makeFixture();
+  await fixture.configure(bridgeNetwork(fixture, "cni2", ["10.92.0.0/24"]));
+  await using pod = await makeNamespace();
+  await attachPod(fixture, pod);
+  // Nothing listens there: to be refused is to have been reached.
+  assert.equal(await ask(pod, "10.92.0.1", 9), "ECONNREFUSED");
+});
+
+test("reachability: the world sees the host's address, other pods the pod's", needsRoot, async () => {
+  await using fixture = await makeFixture();
+  await using world = await makeNamespace();
+  await output(
+    "ip",
+    "link",
+    "add",
+    "up0",
+    "type",
+    "veth",
+    "peer",
+    "name",
+    "eth0",
+    "netns",
+    world.path.split("/")[2] ?? "",
+  );
+  for (const address of ["192.0.2.1/24", "2001:db8::1/64"]) {
+    await output("ip", "address", "add", address, "dev", "up0", ...(address.includes(":") ? ["nodad"] : []));
+  }
+  await output("ip", "link", "set", "up0", "up");
+  for (const address of ["192.0.2.2/24", "2001:db8::2/64"]) {
+    await world.run(
+      "ip",
+      "address",
+      "add",
+      address,
+      "dev",
+      "eth0",
+      ...(address.includes(":") ? ["nodad"] : []),
+    );
+  }
+  await world.run("ip", "link", "set", "eth0", "up");
+  const subnets = ["10.93.0.0/24", "fd93::/64"];
+  await fixture.configure(bridgeNetwork(fixture, "cni3", subnets, { ipMasq: true }));
+  await using a = await makeNamespace();
+  await using b = await makeNamespace();
+  const [a4 = "", a6 = ""] = await attachPod(fixture, a);
+  const [b4 = "", b6 = ""] = await attachPod(fixture, b);
+  await using _outside = await serve(world, 80);
+  await using _inside = await serve(b, 80);
+  assert.equal(await ask(a, "192.0.2.2", 80), "192.0.2.1");
+  assert.equal(await ask(a, "2001:db8::2", 80), "2001:db8::1");
+  assert.equal(await ask(a, b4, 80), a4);
+  assert.equal(await ask(a, b6, 80), a6);
+
+  // Whoever flushes the ruleset does not cut the next pod off.
+  await output("nft", "flush", "ruleset");
+  await using c = await makeNamespace();
+  await attachPod(fixture, c);
+  assert.equal(await ask(c, "192.0.2.2", 80), "192.0.2.1");
+
+  for (const { podId } of fixture.networks.entries()) await fixture.networks.detach(podId, undefined, soon());
+  await fixture.restart();
+  assert.match(await output("nft", "list", "tables"), /berth_masq_/);
+  await fixture.networks.removeUnusedRules(soon());
+  assert.equal(await output("nft", "list", "tables"), "");
+});
+
+test(
+  "reachability: a pod learns no routes from whoever is on the bridge (CVE-2020-10749)",
+  needsRoot,
+  async () => {
+    await using fixture = await makeFixture();
+    await fixture.configure(bridgeNetwork(fixture, "cni4", ["10.94.0.0/24"]));
+    await using pod = await makeNamespace();
+    await attachPod(fixture, pod);
+    assert.equal(await pod.run("cat", "/proc/sys/net/ipv6/conf/eth0/accept_ra"), "0\n");
+    assert.equal(await output("cat", "/proc/sys/net/ipv6/conf/cni4/accept_ra"), "0\n");
+  },
+);
+
+test("reachability: mtu, hairpin and isolation", needsRoot, async () => {
+  await using fixture = await makeFixture();
+  const extra = { mtu: 1400, hairpinMode: true, portIsolation: true, enabledad: true };
+  await fixture.configure(bridgeNetwork(fixture, "cni5", ["10.95.0.0/24", "fd95::/64"], extra));
+  await using pod = await makeNamespace();
+  await attachPod(fixture, pod);
+  const [port] = JSON.parse(await output("ip", "-json", "-details", "link", "show", "master", "cni5")) as {
+    ifname: string;
+    mtu: number;
+    linkinfo: { info_slave_data: { hairpin: boolean; isolated: boolean } };
+  }[];
+  assert.equal(port?.mtu, 1400);
+  assert.equal(port.linkinfo.info_slave_data.hairpin, true);
+  assert.equal(port.linkinfo.info_slave_data.isolated, true);
+  assert.match(await pod.run("ip", "link", "show", "eth0"), /mtu 1400/);
+  // enabledad: the address is settled when attach returns.
+  assert.doesNotMatch(
+    await pod.run("ip", "-6", "address", "show", "dev", "eth0", "scope", "global"),
+    /tentative/,
+  );
+});
+
+test("reachability: a bridge with another address is refused, or forced", needsRoot, async () => {
+  await using fixture = await makeFixture();
+  await output("ip", "link", "add", "cni6", "type", "bridge");
+  await output("ip", "address", "add", "10.200.0.1/24", "dev", "cni6");
+  await fixture.configure(bridgeNetwork(fixture, "cni6", ["10.96.0.0/24"]));
+  await using pod = await makeNamespace();
+  await assert.rejects(
+    attachPod(fixture, pod),
+    /cni6 has the address 10\.200\.0\.1\/24 already, not 10\.96\.0\.1\/24/,
+  );
+  assert.deepEqual(await fixture.reserved("net-cni6"), []);
+  assert.deepEqual(fixture.networks.entries(), []);
+  await fixture.configure(bridgeNetwork(fixture, "cni6", ["10.96.0.0/24"], { forceAddress: true }));
+  await attachPod(fixture, pod);
+  assert.match(await output("ip", "address", "show", "dev", "cni6"), /10\.96\.0\.1\/24/);
+});
+
+test(
+  "reachability: a link that is no bridge, and keys that are not supported, are named",
+  needsRoot,
+  async () => {
+    await using fixture = await makeFixture();
+    await output("ip", "link", "add", "cni7", "type", "veth", "peer", "name", "cni7p");
+    await using pod = await makeNamespace();
+    await fixture.configure(bridgeNetwork(fixture, "cni7", ["10.97.0.0/24"]));
+    await assert.rejects(attachPod(fixture, pod), /cni7 exists and is not a bridge/);
+    await fixture.configure(bridgeNetwork(fixture, "cni8", ["10.97.0.0/24"], { vlan: 5 }));
+    await assert.rejects(attachPod(fixture, pod), /vlan is not supported/);
+    assert.deepEqual(await pod.run("ip", "-brief", "link", "show", "type", "veth"), "");
+  },
+);
+
+test(
+  "reachability: a bridge deleted and a gateway address removed are repaired by the next pod",
+  needsRoot,
+  async () => {
+    await using fixture = await makeFixture();
+    await fixture.configure(bridgeNetwork(fixture, "cni9", ["10.99.0.0/24"]));
+    for (const damage of [
+      ["address", "delete", "10.99.0.1/24", "dev", "cni9"],
+      ["link", "set", "cni9", "down"],
+      ["link", "delete", "cni9"],
+    ]) {
+      await using before = await makeNamespace();
+      await attachPod(fixture, before);
+      await output("ip", ...damage);
+      await using pod = await makeNamespace();
+      await attachPod(fixture, pod);
+      assert.equal(await ask(pod, "10.99.0.1", 9), "ECONNREFUSED", damage.join(" "));
+    }
+  },
+);
