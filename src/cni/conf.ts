@@ -89,3 +89,10 @@ export function versionOf(conf: JsonObject): CniVersion {
   }
   return text;
 }
+
+/** The `ipam.type`; empty where there is none. Never throws: DEL must work with what ADD refused. */
+export function ipamType(conf: JsonObject): string {
+  const ipam = conf["ipam"];
+  const type = typeof ipam === "object" && ipam !== null && "type" in ipam ? ipam.type : "";
+  return typeof type === "string" ? type : "";
+}

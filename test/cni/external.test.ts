@@ -186,17 +186,57 @@ test("external: a plugin whose child keeps the output open is not waited for", n
   process.kill(Number(await textOf(pidFile)));
 });
 
-test("external: an unknown plugin says where it was looked for", needsRoot, async () => {
+test(
+  "external: an unknown plugin or ipam says where it was looked for, before anything is done",
+  needsRoot,
+  async () => {
+    await using fixture = await makeFixture();
+    await using pod = await makeNamespace();
+    const bridge = {
+      type: "bridge",
+      bridge: "cni3",
+      ipam: { type: "host-local", subnet: "10.9.0.0/24", dataDir: fixture.dataDir },
+    };
+    for (const [plugins, missing] of [
+      [[bridge, { type: "portmap" }], "portmap"],
+      [[{ ...bridge, ipam: { type: "dhcp" } }], "dhcp"],
+    ] as const) {
+      await fixture.configure({ cniVersion: "1.0.0", name: "n", plugins });
+      await assert.rejects(
+        fixture.networks.attach(makePod(), pod.path, makeJob(), soon()),
+        failure("failed-precondition", `cni plugin ${missing} is not built in and not in ${fixture.binDir}`),
+      );
+      assert.deepEqual(fixture.networks.entries(), []);
+      assert.equal((await hostLinks()).includes("cni3"), false);
+    }
+  },
+);
+
+test("external: a configuration that a built-in plugin refuses leaves no record", needsRoot, async () => {
   await using fixture = await makeFixture();
   await using pod = await makeNamespace();
-  await fixture.configure({ cniVersion: "1.0.0", name: "n", plugins: [{ type: "portmap" }] });
-  const job = makeJob();
-  await assert.rejects(
-    fixture.networks.attach(makePod(), pod.path, job, soon()),
-    failure("failed-precondition", "cni plugin portmap", fixture.binDir),
-  );
-  // DEL needs the plugin too: what it may have done before is not forgotten, and it says so.
-  assert.match(job.notes.join("\n"), /undoing failed, it is tried again/);
+  for (const [extra, expected] of [
+    [{ vlan: 5 }, "vlan is not supported"],
+    [{ mtu: "big" }, "mtu: expected a whole number"],
+    [{ ipam: { type: "host-local", subnet: "10.9.0.1/24", dataDir: fixture.dataDir } }, "host bits"],
+    [{ ipam: { type: "host-local", dataDir: 5 } }, "dataDir: expected a string"],
+  ] as const) {
+    const network = bridgeNetwork(fixture, "cni3", ["10.9.0.0/24"]);
+    network.plugins[0] = { ...network.plugins[0], ...extra };
+    await fixture.configure(network);
+    await assert.rejects(
+      fixture.networks.attach(makePod(), pod.path, makeJob(), soon()),
+      (error) => error instanceof Error && error.message.includes(expected),
+    );
+    assert.deepEqual(fixture.networks.entries(), [], expected);
+  }
+});
+
+test("external: without nft ipMasq names it and its package, and all is undone", needsRoot, async () => {
+  await using fixture = await makeFixture({ PATH: "/nonexistent" });
+  await using pod = await makeNamespace();
+  await fixture.configure(bridgeNetwork(fixture, "cni1", ["10.91.0.0/24"], { ipMasq: true }));
+  await assertFails(fixture, pod, failure("internal", "nft (Debian package nftables)", "ENOENT"));
 });
 
 test("external: what a plugin wrote and how long it took is kept with the job", needsRoot, async () => {

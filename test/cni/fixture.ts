@@ -26,7 +26,9 @@ export interface NetworkFixture extends AsyncDisposable {
 }
 
 /** Makes the folders and opens the runtime without a configuration. */
-export async function makeFixture(): Promise<NetworkFixture> {
+export async function makeFixture(
+  environment: Record<string, string> = { PATH: process.env["PATH"] ?? "" },
+): Promise<NetworkFixture> {
   const folder = await mkdtemp(join(tmpdir(), "berth-cni-"));
   const [confDir, binDir, dataDir] = ["net.d", "bin", "data"].map((name) => join(folder, name)) as [
     string,
@@ -41,7 +43,7 @@ export async function makeFixture(): Promise<NetworkFixture> {
       confDir,
       binDirs: [binDir],
       store,
-      environment: { PATH: process.env["PATH"] ?? "" },
+      environment,
       onInfo: () => undefined,
       onWarning: (message) => warnings.push(message),
     });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { access, chmod, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { access, chmod, mkdtemp, readFile, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -29,7 +30,9 @@ async function findReferencePlugins(temporary: string): Promise<string> {
 }
 
 const temporary = await mkdtemp(join(tmpdir(), "berth-reference-"));
-process.on("exit", () => void rm(temporary, { recursive: true }));
+process.on("exit", () => {
+  rmSync(temporary, { recursive: true });
+});
 const reference = await findReferencePlugins(temporary).catch((error: unknown) => {
   return { skip: `no reference plugins: ${error instanceof Error ? error.message : String(error)}` };
 });

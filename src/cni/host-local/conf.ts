@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { RuntimeError } from "../../core/errors.ts";
 import { parseArguments } from "../args.ts";
 import { parseIp, parsePrefix, type IpAddress } from "../ip.ts";
@@ -18,7 +19,6 @@ import { readRange, requireDisjoint, type RangeSet } from "./ranges.ts";
 /** The `ipam` part of a configuration whose type is host-local. */
 export interface HostLocalConf {
   readonly network: string;
-  readonly dataDir: string;
   readonly rangeSets: readonly RangeSet[];
   readonly routes: readonly CniRoute[];
   /** Path of a resolv.conf whose content becomes the result's `dns`; empty is none. */
@@ -39,15 +39,24 @@ export function readHostLocalConf(conf: JsonObject): HostLocalConf {
     ...(stringField(ipam, "subnet", what) === "" ? [] : [[readRange(ipam, what)]]),
     ...readRangeSets(ipam, "ranges", what),
   ];
+  // Checked here, used by reservationPath.
+  stringField(ipam, "dataDir", what);
   if (rangeSets.length === 0) throw new RuntimeError("invalid-argument", `${what}: no ranges`);
   requireDisjoint(rangeSets, what);
   return {
     network,
-    dataDir: stringField(ipam, "dataDir", what) || defaultDataDir,
     rangeSets,
     routes: objectsField(ipam, "routes", what).map((route) => readRoute(route, what)),
     resolvConf: stringField(ipam, "resolvConf", what),
   };
+}
+
+/** The folder of a network's reservations. Never throws: DEL must work with what ADD refused. */
+export function reservationPath(conf: JsonObject): string {
+  const ipam = conf["ipam"];
+  const given = typeof ipam === "object" && ipam !== null && "dataDir" in ipam ? ipam.dataDir : "";
+  const dataDir = typeof given === "string" && given !== "" ? given : defaultDataDir;
+  return join(dataDir, stringField(conf, "name", "host-local"));
 }
 
 /** The addresses that the caller wants: from CNI_ARGS, `args.cni.ips` and the capability `ips`. */

@@ -10,6 +10,7 @@ import {
   silencePod,
   type VethPair,
 } from "../bridge/veth.ts";
+import { ipamType } from "../conf.ts";
 import type { HostNetwork } from "../host-network.ts";
 import { parsePrefix } from "../ip.ts";
 import { listAddresses } from "../netlink/address.ts";
@@ -83,11 +84,12 @@ export function bridgePlugin(host: HostNetwork): Plugin {
       return makeResult(call, conf, plan, pair, addresses);
     },
     del: async (call) => {
-      const conf = readBridgeConf(call.conf);
+      // No more of the configuration than this: what ADD refused must not fail here.
+      const ipam = ipamType(call.conf);
       const finish = async (later: PluginCall): Promise<void> => {
         // The link first: an address is free only when nothing can answer to it any more.
         await disconnectPod(host.removals, later.namespace, namesOf(call));
-        if (conf.ipam !== "") await (await later.delegate(conf.ipam)).del(later);
+        if (ipam !== "") await (await later.delegate(ipam)).del(later);
       };
       if ((await silencePod(host.rtnetlink, namesOf(call).host)) === "silent") call.afterwards(finish);
       else await finish(call);
@@ -99,7 +101,7 @@ export function bridgePlugin(host: HostNetwork): Plugin {
       await checkPod(call, requireNamespace(call));
     },
     gc: async (call, valid) => {
-      const { ipam } = readBridgeConf(call.conf);
+      const ipam = ipamType(call.conf);
       if (ipam !== "") await (await call.delegate(ipam)).gc(call, valid);
     },
   };

@@ -1,13 +1,14 @@
-import { join } from "node:path";
 import { RuntimeError } from "../../core/errors.ts";
 import {
   readHostLocalConf,
   readResolvConf,
   requestedAddresses,
+  reservationPath,
   type HostLocalConf,
 } from "../host-local/conf.ts";
 import { candidates, formatRange, rangeOf, type Range, type RangeSet } from "../host-local/ranges.ts";
 import { ReservationFolder, type Owner, type Reservations } from "../host-local/reservations.ts";
+import type { JsonObject } from "../json.ts";
 import { formatIp, formatPrefix, parseIp, sameIp, type IpAddress } from "../ip.ts";
 import type { Plugin, PluginCall } from "../plugin.ts";
 import { emptyResult, type CniIp } from "../result.ts";
@@ -19,8 +20,8 @@ import { emptyResult, type CniIp } from "../result.ts";
  */
 export function hostLocalPlugin(): Plugin {
   const folders = new Map<string, ReservationFolder>();
-  const folderOf = (conf: HostLocalConf): ReservationFolder => {
-    const path = join(conf.dataDir, conf.network);
+  const folderOf = (conf: JsonObject): ReservationFolder => {
+    const path = reservationPath(conf);
     const folder = folders.get(path) ?? new ReservationFolder(path);
     folders.set(path, folder);
     return folder;
@@ -30,35 +31,32 @@ export function hostLocalPlugin(): Plugin {
     add: async (call) => {
       const conf = readHostLocalConf(call.conf);
       const wanted = requestedAddresses(call);
-      const ips = await folderOf(conf).locked(call.signal, (reservations) =>
+      const ips = await folderOf(call.conf).locked(call.signal, (reservations) =>
         reserveAll(conf, reservations, ownerOf(call), wanted),
       );
       const dns = conf.resolvConf === "" ? {} : await readResolvConf(conf.resolvConf);
       return { ...emptyResult, ips, routes: conf.routes, dns };
     },
     del: async (call) => {
-      const conf = readHostLocalConf(call.conf);
-      await folderOf(conf).locked(call.signal, async (reservations) => {
+      await folderOf(call.conf).locked(call.signal, async (reservations) => {
         // Nothing to release is rare enough to make sure of it.
         if (reservations.ownedBy(ownerOf(call)).length === 0) await reservations.reread();
         for (const address of reservations.ownedBy(ownerOf(call))) await reservations.release(address);
       });
     },
     check: async (call) => {
-      const conf = readHostLocalConf(call.conf);
-      await folderOf(conf).locked(call.signal, async (reservations) => {
+      await folderOf(call.conf).locked(call.signal, async (reservations) => {
         await reservations.reread();
         if (reservations.ownedBy(ownerOf(call)).length > 0) return;
         throw new RuntimeError(
           "not-found",
-          `network ${conf.network}: host-local has no address of container ${call.containerId}`,
+          `${reservationPath(call.conf)} has no address of container ${call.containerId}`,
         );
       });
     },
     gc: async (call, valid) => {
-      const conf = readHostLocalConf(call.conf);
       const keep = new Set(valid.map(({ containerID, ifname }) => `${containerID} ${ifname}`));
-      await folderOf(conf).locked(call.signal, async (reservations) => {
+      await folderOf(call.conf).locked(call.signal, async (reservations) => {
         await reservations.reread();
         for (const [address, owner] of [...reservations.entries()]) {
           if (keep.has(`${owner.containerId} ${owner.ifname}`)) continue;
