@@ -54,6 +54,8 @@ export interface Catalog {
   /** Records what a container needs, before its folders are made. */
   putSnapshot(containerId: string, snapshot: Snapshot): Promise<void>;
   deleteSnapshot(containerId: string): Promise<void>;
+  /** True where all of the digests are still referred to. */
+  needs(digests: readonly Digest[]): boolean;
   /** Removes layers and blobs that nothing refers to. */
   collect(): Promise<void>;
 }
@@ -162,6 +164,10 @@ export function openCatalog(layout: Layout, store: Store, tables: ImageTables, s
     deleteSnapshot: async (containerId) => {
       if (!snapshots.delete(containerId)) return;
       await store.write([tables.snapshots.delete(containerId)], "memory");
+    },
+    needs: (digests) => {
+      const kept = referenced();
+      return digests.every((digest) => kept.has(digest));
     },
     collect: () => exclusive(collect),
   };

@@ -57,10 +57,7 @@ export function parseDocument(text: string, what: string, servedAs?: string): Do
   const json = parseJson(text, what);
   const declared = typeof json["mediaType"] === "string" ? json["mediaType"] : undefined;
   if (json["schemaVersion"] !== 2) {
-    throw bad(
-      what,
-      `schema version ${JSON.stringify(json["schemaVersion"])?.slice(0, 20) ?? "none"} is not supported`,
-    );
+    throw bad(what, `schema version ${String(json["schemaVersion"]).slice(0, 20)} is not supported`);
   }
   const hasManifests = Array.isArray(json["manifests"]);
   const hasLayers = Array.isArray(json["layers"]);

@@ -126,8 +126,10 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
     prepare: (containerId, image) => snapshots.prepare(containerId, image),
     hold: (containerId, image) => snapshots.hold(containerId, image),
     removeSnapshot: async (containerId) => {
+      const layers = catalog.snapshots.get(containerId)?.layers ?? [];
       await snapshots.remove(containerId);
-      await catalog.collect();
+      // As a rule its image is still here: then this waits for no pull's writes.
+      if (!catalog.needs(layers)) await catalog.collect();
     },
     writableDir: (containerId) => snapshots.writableDir(containerId),
     readImageFile: async (image, path, maxBytes) =>

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdir, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
@@ -29,7 +29,11 @@ test("full disk: a pull says so and leaves nothing", async () => {
   const root = join(folder.path, "root");
   await mkdir(root);
   await run("mount", ["-t", "tmpfs", "-o", "size=1m,nr_inodes=200", "tmpfs", root]);
-  await using _mount = { [Symbol.asyncDispose]: async () => void (await run("umount", [root])) };
+  await using _mount = {
+    [Symbol.asyncDispose]: async () => {
+      await run("umount", [root]);
+    },
+  };
   const store = await openStore(join(folder.path, "store"));
   await using _store = { [Symbol.asyncDispose]: () => store.close() };
   const settings = { maxLayerBytes: 1e9, insecureRegistries: [], pinned: [], onDamaged: () => undefined };
@@ -121,7 +125,11 @@ test("snapshots: overlay mounts the layers, repeated ones too, and shows the ima
   await mkdir(merged);
   const options = `lowerdir=${lowers.join(":")},upperdir=${upper},workdir=${work}`;
   await run("mount", ["-t", "overlay", "-o", options, "overlay", merged], { cwd: layersDir });
-  await using _mount = { [Symbol.asyncDispose]: async () => void (await run("umount", [merged])) };
+  await using _mount = {
+    [Symbol.asyncDispose]: async () => {
+      await run("umount", [merged]);
+    },
+  };
   const { stdout } = await run("sh", ["-c", "ls; cat f; stat -c %a:%u ."], { cwd: merged });
   assert.equal(stdout, "f\nb711:3\n");
 });

@@ -16,7 +16,7 @@ interface Case {
   readonly name: string;
   readonly code: ErrorCode;
   readonly message: RegExp;
-  arrange(registry: TestRegistry): void;
+  readonly arrange: (registry: TestRegistry) => void;
 }
 
 const twoLayers = (registry: TestRegistry): ReturnType<typeof putImage> =>
@@ -357,7 +357,7 @@ test("pull: ten at once share the download, one leaves, the last to leave stops 
   const pulls = controllers.map((controller) =>
     opened.images.pull({ reference, job: testJob(), signal: controller.signal }).then(
       () => "pulled",
-      (error: { code: string }) => error.code,
+      (error: unknown) => (error as { code: string }).code,
     ),
   );
   await asked.promise;

@@ -401,6 +401,7 @@ test("unpacker: reads a file handed to it as stdin", async () => {
   const root = join(folder.path, "root");
   await mkdir(root);
   const child = spawn(luajit, [unpacker, root, ...lots], { env: {}, stdio: [file.fd, "pipe", "ignore"] });
+  assert.ok(child.stdout !== null);
   const text = await buffer(child.stdout);
   await file.close();
   assert.equal((JSON.parse(text.toString()) as Report).ok, true);

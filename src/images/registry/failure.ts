@@ -50,10 +50,10 @@ export function describeBody(body: string): string {
   return body.trimStart().startsWith("<") ? "" : clip(body);
 }
 
+/** A server's text must not put control characters into a log. */
 function clip(text: string): string {
-  // eslint-disable-next-line no-control-regex -- a server's text must not put control characters into a log
   return text
-    .replace(/[\x00-\x1f\x7f]+/g, " ")
+    .replace(/\p{Cc}+/gu, " ")
     .trim()
     .slice(0, 300);
 }

@@ -28,11 +28,12 @@ interface ZStream {
   next_out: Bytes;
   avail_out: number;
 }
+/** @noSelf */
 interface Zlib {
-  zlibVersion(this: void): Bytes;
-  inflateInit2_(this: void, stream: ZStream, windowBits: number, version: Bytes, size: number): number;
-  inflate(this: void, stream: ZStream, flush: number): number;
-  inflateReset(this: void, stream: ZStream): number;
+  readonly zlibVersion: () => Bytes;
+  readonly inflateInit2_: (stream: ZStream, windowBits: number, version: Bytes, size: number) => number;
+  readonly inflate: (stream: ZStream, flush: number) => number;
+  readonly inflateReset: (stream: ZStream) => number;
 }
 interface ZstdBuffer {
   src: Bytes;
@@ -40,11 +41,12 @@ interface ZstdBuffer {
   size: number;
   pos: number;
 }
+/** @noSelf */
 interface Zstd {
-  ZSTD_createDStream(this: void): unknown;
-  ZSTD_decompressStream(this: void, stream: unknown, output: ZstdBuffer, input: ZstdBuffer): number;
-  ZSTD_isError(this: void, code: number): number;
-  ZSTD_getErrorName(this: void, code: number): Bytes;
+  readonly ZSTD_createDStream: () => unknown;
+  readonly ZSTD_decompressStream: (stream: unknown, output: ZstdBuffer, input: ZstdBuffer) => number;
+  readonly ZSTD_isError: (code: number) => number;
+  readonly ZSTD_getErrorName: (code: number) => Bytes;
 }
 
 // Both are needed by dpkg, so every Debian has them; loaded before the process is confined.
@@ -55,13 +57,13 @@ const zstd = ffi.load("libzstd.so.1") as Zstd;
 export const bufferBytes = 256 * 1024;
 
 /** Reads compressed bytes into the buffer; 0 at the end. */
-export type Read = (this: void, buffer: Bytes, count: number) => number;
+export type Read = (buffer: Bytes, count: number) => number;
 
-/** A stream of tar bytes: each call overwrites what the one before gave. */
+/** A stream of tar bytes: each call overwrites what the one before gave. @noSelf */
 export interface Chunks {
   readonly buffer: Bytes;
   /** Fills the buffer's beginning and returns the count; 0 at the end. */
-  next(this: void): number;
+  readonly next: () => number;
 }
 
 /** Tells gzip, zstd and plain tar apart by their first bytes, whatever the manifest claims. */

@@ -10,21 +10,22 @@ ffi.cdef(`
 `);
 
 type Context = Struct<"EVP_MD_CTX*">;
+/** @noSelf */
 interface LibCrypto {
-  EVP_MD_CTX_new(this: void): Context;
-  EVP_sha256(this: void): Struct<"EVP_MD*">;
-  EVP_DigestInit_ex(this: void, context: Context, type: Struct<"EVP_MD*">, engine: undefined): number;
-  EVP_DigestUpdate(this: void, context: Context, data: Bytes, count: number): number;
-  EVP_DigestFinal_ex(this: void, context: Context, digest: Bytes, size: undefined): number;
+  readonly EVP_MD_CTX_new: () => Context;
+  readonly EVP_sha256: () => Struct<"EVP_MD*">;
+  readonly EVP_DigestInit_ex: (context: Context, type: Struct<"EVP_MD*">, engine: undefined) => number;
+  readonly EVP_DigestUpdate: (context: Context, data: Bytes, count: number) => number;
+  readonly EVP_DigestFinal_ex: (context: Context, digest: Bytes, size: undefined) => number;
 }
 
 const crypto = ffi.load("libcrypto.so.3") as LibCrypto;
 
-/** A running SHA-256 over the uncompressed stream: its end is the layer's diff id. */
+/** A running SHA-256 over the uncompressed stream: its end is the layer's diff id. @noSelf */
 export interface Hash {
-  update(this: void, data: Bytes, count: number): void;
+  readonly update: (data: Bytes, count: number) => void;
   /** `sha256:` and 64 hex digits; call once. */
-  digest(this: void): string;
+  readonly digest: () => string;
 }
 
 /** Starts a hash; libcrypto (Debian's libssl3) uses the processor's SHA instructions where it has them. */

@@ -1,4 +1,4 @@
-/** LuaJIT's FFI library, as far as this program uses it. @see https://luajit.org/ext_ffi_api.html */
+/** LuaJIT's FFI library, as far as this program uses it. @see https://luajit.org/ext_ffi_api.html @noSelf */
 declare module "ffi" {
   /** A C array of bytes, or a pointer to one; indexes start at 0. */
   export interface Bytes {
@@ -11,13 +11,13 @@ declare module "ffi" {
     readonly cType: Name;
   }
 
-  export function cdef(this: void, declarations: string): void;
-  export function load(this: void, library: string): unknown;
-  export function string(this: void, from: Bytes, length?: number): string;
-  export function copy(this: void, to: Bytes, from: Bytes | string, length: number): void;
-  export function errno(this: void): number;
-  export function sizeof(this: void, object: unknown): number;
-  function allocate(this: void, cType: string, ...values: unknown[]): unknown;
+  export function cdef(declarations: string): void;
+  export function load(library: string): unknown;
+  export function string(from: Bytes, length?: number): string;
+  export function copy(to: Bytes, from: Bytes | string, length: number): void;
+  export function errno(): number;
+  export function sizeof(object: unknown): number;
+  function allocate(cType: string, ...values: unknown[]): unknown;
   export { allocate as new };
   export const C: unknown;
 }

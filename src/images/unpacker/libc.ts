@@ -55,67 +55,68 @@ ffi.cdef(`
 export type Timespecs = Record<0 | 1, { tv_sec: number; tv_nsec: number }>;
 export type Directory = Struct<"DIR*">;
 
-/** The C library's calls, named and ordered as in their man pages. All return -1 (or null) with errno on failure. */
+/**
+ * The C library's calls, named and ordered as in their man pages. All return -1 (or null) with errno on failure.
+ *
+ * @noSelf
+ */
 export interface LibC {
-  read(this: void, fd: number, buffer: Bytes, count: number): number;
-  write(this: void, fd: number, buffer: Bytes | string, count: number): number;
-  close(this: void, fd: number): number;
-  open(this: void, path: string, flags: number, mode: number): number;
-  mkdirat(this: void, dirfd: number, path: string, mode: number): number;
-  mknodat(this: void, dirfd: number, path: string, mode: number, dev: number): number;
-  linkat(
-    this: void,
+  readonly read: (fd: number, buffer: Bytes, count: number) => number;
+  readonly write: (fd: number, buffer: Bytes | string, count: number) => number;
+  readonly close: (fd: number) => number;
+  readonly open: (path: string, flags: number, mode: number) => number;
+  readonly mkdirat: (dirfd: number, path: string, mode: number) => number;
+  readonly mknodat: (dirfd: number, path: string, mode: number, dev: number) => number;
+  readonly linkat: (
     olddirfd: number,
     oldpath: string,
     newdirfd: number,
     newpath: string,
     flags: number,
-  ): number;
-  symlinkat(this: void, target: string, newdirfd: number, linkpath: string): number;
-  unlinkat(this: void, dirfd: number, path: string, flags: number): number;
-  readlinkat(this: void, dirfd: number, path: string, buffer: Bytes, size: number): number;
-  fchownat(this: void, dirfd: number, path: string, owner: number, group: number, flags: number): number;
-  fchmodat(this: void, dirfd: number, path: string, mode: number, flags: number): number;
-  utimensat(this: void, dirfd: number, path: string, times: Timespecs, flags: number): number;
-  fchown(this: void, fd: number, owner: number, group: number): number;
-  fchmod(this: void, fd: number, mode: number): number;
-  futimens(this: void, fd: number, times: Timespecs): number;
-  ftruncate(this: void, fd: number, length: number): number;
-  lseek(this: void, fd: number, offset: number, whence: number): number;
-  fsetxattr(this: void, fd: number, name: string, value: string, size: number, flags: number): number;
-  lsetxattr(this: void, path: string, name: string, value: string, size: number, flags: number): number;
-  syncfs(this: void, fd: number): number;
-  opendir(this: void, name: string): Directory | undefined;
-  readdir(this: void, directory: Directory): { readonly name: Bytes } | undefined;
-  closedir(this: void, directory: Directory): number;
-  umask(this: void, mask: number): number;
-  unshare(this: void, flags: number): number;
-  mount(
-    this: void,
+  ) => number;
+  readonly symlinkat: (target: string, newdirfd: number, linkpath: string) => number;
+  readonly unlinkat: (dirfd: number, path: string, flags: number) => number;
+  readonly readlinkat: (dirfd: number, path: string, buffer: Bytes, size: number) => number;
+  readonly fchownat: (dirfd: number, path: string, owner: number, group: number, flags: number) => number;
+  readonly fchmodat: (dirfd: number, path: string, mode: number, flags: number) => number;
+  readonly utimensat: (dirfd: number, path: string, times: Timespecs, flags: number) => number;
+  readonly fchown: (fd: number, owner: number, group: number) => number;
+  readonly fchmod: (fd: number, mode: number) => number;
+  readonly futimens: (fd: number, times: Timespecs) => number;
+  readonly ftruncate: (fd: number, length: number) => number;
+  readonly lseek: (fd: number, offset: number, whence: number) => number;
+  readonly fsetxattr: (fd: number, name: string, value: string, size: number, flags: number) => number;
+  readonly lsetxattr: (path: string, name: string, value: string, size: number, flags: number) => number;
+  readonly syncfs: (fd: number) => number;
+  readonly opendir: (name: string) => Directory | undefined;
+  readonly readdir: (directory: Directory) => { readonly name: Bytes } | undefined;
+  readonly closedir: (directory: Directory) => number;
+  readonly umask: (mask: number) => number;
+  readonly unshare: (flags: number) => number;
+  readonly mount: (
     source: string,
     target: string,
     type: string | undefined,
     flags: number,
     data: undefined,
-  ): number;
-  umount2(this: void, target: string, flags: number): number;
-  chdir(this: void, path: string): number;
-  prctl(this: void, option: number, arg2: number, arg3: number, arg4: number, arg5: number): number;
-  setrlimit(this: void, resource: number, limit: Struct<"berth_rlimit">): number;
-  syscall(this: void, number: unknown, ...args: unknown[]): number;
-  getppid(this: void): number;
-  strerror(this: void, errnum: number): Bytes;
-  mmap(
-    this: void,
+  ) => number;
+  readonly umount2: (target: string, flags: number) => number;
+  readonly chdir: (path: string) => number;
+  readonly prctl: (option: number, arg2: number, arg3: number, arg4: number, arg5: number) => number;
+  readonly setrlimit: (resource: number, limit: Struct<"berth_rlimit">) => number;
+  readonly syscall: (number: unknown, ...args: unknown[]) => number;
+  readonly getppid: () => number;
+  readonly strerror: (errnum: number) => Bytes;
+  readonly mmap: (
     address: undefined,
     length: number,
     prot: number,
     flags: number,
     fd: number,
     offset: number,
-  ): Struct<"void*">;
-  mprotect(this: void, address: Struct<"void*">, length: number, prot: number): number;
-  munmap(this: void, address: Struct<"void*">, length: number): number;
+  ) => Struct<"void*">;
+  readonly mprotect: (address: Struct<"void*">, length: number, prot: number) => number;
+  readonly munmap: (address: Struct<"void*">, length: number) => number;
 }
 
 export const libc = ffi.C as LibC;

@@ -1,4 +1,5 @@
 import { fail } from "./libc.ts";
+import { indexOf, matches } from "./patterns.ts";
 
 /** Bytes of a path in the layer: the kernel's PATH_MAX without its terminator. */
 const maxPathBytes = 4095;
@@ -7,12 +8,11 @@ const maxPathBytes = 4095;
 export function cleanPath(name: string): string {
   if (name.length > maxPathBytes)
     fail("limit", `a path is longer than ${maxPathBytes} bytes: ${string.sub(name, 1, 80)}...`);
-  if (string.find(name, "\0", 1, true)[0] !== undefined) fail("format", `a path holds a zero byte: ${name}`);
+  if (indexOf(name, "\0", 1) !== undefined) fail("format", `a path holds a zero byte: ${name}`);
   let clean = name;
   while (string.sub(clean, 1, 2) === "./") clean = string.sub(clean, 3);
   if (string.sub(clean, -1) === "/") clean = string.sub(clean, 1, -2);
-  const [odd] = string.find(`/${clean}/`, "/%.?%.?/");
-  return odd === undefined ? clean : rebuild(name);
+  return matches(`/${clean}/`, "/%.?%.?/") ? rebuild(name) : clean;
 }
 
 function rebuild(name: string): string {

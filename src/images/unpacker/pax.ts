@@ -1,5 +1,6 @@
 import type { Header } from "./header.ts";
 import { fail } from "./libc.ts";
+import { capture, indexOf } from "./patterns.ts";
 
 /** Bytes of one pax header or GNU long name. */
 export const maxExtendedBytes = 1024 * 1024;
@@ -24,13 +25,14 @@ export function parsePax(text: string, pax: Pax): void {
   let at = 1;
   const end = text.length;
   while (at <= end) {
-    const [, space, digits] = string.find(text, "^(%d+) ", at);
-    const length = tonumber(digits) ?? 0;
+    const size = capture(text, "^(%d+) ", at);
+    const length = tonumber(size?.text) ?? 0;
     const last = at + length - 1;
-    if (space === undefined || last > end || length < 5 || string.sub(text, last, last) !== "\n") {
+    if (size === undefined || last > end || length < 5 || string.sub(text, last, last) !== "\n") {
       fail("format", "a pax header holds a malformed record");
     }
-    const [equals] = string.find(text, "=", space, true);
+    const space = size.last;
+    const equals = indexOf(text, "=", space);
     if (equals === undefined || equals >= last) fail("format", "a pax header holds a record without a value");
     store(pax, string.sub(text, space + 1, equals - 1), string.sub(text, equals + 1, last - 1));
     at = last + 1;

@@ -4,26 +4,26 @@ import type { Chunks } from "./decompress.ts";
 import type { Hash } from "./digest.ts";
 import { advance, errnos, fail, failErrno, libc } from "./libc.ts";
 
-/** The tar bytes of the layer, hashed and counted as they pass. */
+/** The tar bytes of the layer, hashed and counted as they pass. @noSelf */
 export interface Source {
   /** The next 512 bytes, valid until the next call; undefined at a clean end of the stream. */
-  block(this: void): Bytes | undefined;
+  readonly block: () => Bytes | undefined;
   /** The next `count` bytes as a string; `what` names them where the stream ends too early. */
-  text(this: void, count: number, what: string): string;
+  readonly text: (count: number, what: string) => string;
   /** Moves the next `count` bytes to a file. */
-  copyTo(this: void, fd: number, count: number, path: string): void;
-  skip(this: void, count: number, what: string): void;
+  readonly copyTo: (fd: number, count: number, path: string) => void;
+  readonly skip: (count: number, what: string) => void;
   /** Reads to the end, since the digest covers what follows the archive as well. */
-  drain(this: void): void;
+  readonly drain: () => void;
   /** Bytes handed out so far. */
-  bytesTaken(this: void): number;
-  bytesRead(this: void): number;
+  readonly bytesTaken: () => number;
+  readonly bytesRead: () => number;
 }
 
 const blockBytes = 512;
 
 /** Reads a file descriptor whole; a signal does not end it. */
-export function readFrom(fd: number): (this: void, buffer: Bytes, count: number) => number {
+export function readFrom(fd: number): (buffer: Bytes, count: number) => number {
   return (buffer, count) => {
     for (;;) {
       const got = libc.read(fd, buffer, count);

@@ -1,6 +1,7 @@
 import type { Header } from "./header.ts";
 import { parseSparsePairs } from "./header.ts";
 import { fail } from "./libc.ts";
+import { capture } from "./patterns.ts";
 import type { Pax } from "./pax.ts";
 import { parseWhole } from "./pax.ts";
 import type { Source } from "./source.ts";
@@ -53,10 +54,10 @@ function mapInData(source: Source, header: Header, pax: Pax): SparseFile {
   let blocks = 0;
   const next = (): number => {
     for (;;) {
-      const [, last, digits] = string.find(text, "^(%d+)\n", at);
-      if (last !== undefined && digits !== undefined) {
-        at = last + 1;
-        return parseWhole(digits as string, "sparse map");
+      const line = capture(text, "^(%d+)\n", at);
+      if (line !== undefined) {
+        at = line.last + 1;
+        return parseWhole(line.text, "sparse map");
       }
       blocks += 1;
       if (blocks * 512 > header.size || text.length - at > 64)

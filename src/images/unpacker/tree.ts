@@ -3,6 +3,7 @@ import type { Bytes } from "ffi";
 import type { Header } from "./header.ts";
 import { atFdCwd, errnos, fail, failErrno, libc, type Timespecs } from "./libc.ts";
 import { join, parentOf, partsOf } from "./paths.ts";
+import { matches } from "./patterns.ts";
 
 /**
  * The folder being filled. The process's root directory is that folder, so every path resolves inside it, whatever
@@ -55,7 +56,7 @@ export function count(tree: Tree, bytes: number): void {
  * Runs `make`, which creates `path` and fails where something is there. Missing parents are made and whatever is in
  * the way is removed, as a later entry of a layer replaces an earlier one.
  */
-export function create(tree: Tree, path: string, what: string, make: (this: void) => number): number {
+export function create(tree: Tree, path: string, what: string, make: () => number): number {
   for (let attempt = 0; attempt < 3; attempt++) {
     const result = make();
     if (result >= 0) return result;
@@ -72,10 +73,16 @@ export function makeFolder(tree: Tree, path: string): void {
   if (path === "") return;
   if (tree.folderTimes.has(path)) return;
   for (let attempt = 0; attempt < 3; attempt++) {
-    if (libc.mkdirat(atFdCwd, path, 0o755) === 0) return count(tree, 4096);
+    if (libc.mkdirat(atFdCwd, path, 0o755) === 0) {
+      count(tree, 4096);
+      return;
+    }
     const errno = ffi.errno();
     if (errno === errnos.eexist) {
-      if (tree.whiteouts.has(path)) return replaceWhiteout(tree, path);
+      if (tree.whiteouts.has(path)) {
+        replaceWhiteout(tree, path);
+        return;
+      }
       // On a folder unlink changes nothing and says EISDIR; anything else is out of the way now.
       if (libc.unlinkat(atFdCwd, path, 0) !== 0 && ffi.errno() === errnos.eisdir) return;
     } else if (errno === errnos.enoent || errno === errnos.enotdir) {
@@ -118,9 +125,8 @@ function followLink(tree: Tree, path: string, linksFollowed: number): void {
   if (target === undefined) return;
   if (linksFollowed >= maxLinksFollowed) fail("format", `${path}: too many symbolic links`);
   // Lexical, and only to create folders: opening goes through the kernel, which cannot leave this root.
-  const [absolute] = string.find(target, "^/");
   const parts: string[] = [];
-  for (const part of partsOf(absolute === undefined ? join(parentOf(path), target) : target)) {
+  for (const part of partsOf(matches(target, "^/") ? target : join(parentOf(path), target))) {
     if (part === "..") parts.pop();
     else if (part !== ".") parts.push(part);
   }
@@ -164,10 +170,14 @@ export function makeWhiteout(tree: Tree, path: string): void {
   for (let attempt = 0; attempt < 2; attempt++) {
     if (libc.mknodat(atFdCwd, path, fileKind.character, 0) === 0) {
       tree.whiteouts.set(path, true);
-      return count(tree, 0);
+      count(tree, 0);
+      return;
     }
     const errno = ffi.errno();
-    if (errno === errnos.eexist) return hideBelow(tree, path);
+    if (errno === errnos.eexist) {
+      hideBelow(tree, path);
+      return;
+    }
     if (errno !== errnos.enoent && errno !== errnos.enotdir) failErrno(`mknod ${path}`);
     makeFolders(tree, parentOf(path), 0);
   }

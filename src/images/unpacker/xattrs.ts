@@ -1,5 +1,6 @@
 import * as ffi from "ffi";
 import { errnos, failErrno, libc } from "./libc.ts";
+import { matches } from "./patterns.ts";
 
 /**
  * Attributes a layer may set. Overlay's own would redirect or hide other layers' files, labels of security modules
@@ -7,10 +8,10 @@ import { errnos, failErrno, libc } from "./libc.ts";
  */
 function isAllowed(name: string): boolean {
   if (name === "security.capability") return true;
-  if (string.find(name, "^user%.overlay%.")[0] !== undefined) return false;
-  if (string.find(name, "^trusted%.overlay%.")[0] !== undefined) return false;
+  if (matches(name, "^user%.overlay%.")) return false;
+  if (matches(name, "^trusted%.overlay%.")) return false;
   for (const prefix of ["^user%.", "^trusted%.", "^system%.posix_acl_"]) {
-    if (string.find(name, prefix)[0] !== undefined) return true;
+    if (matches(name, prefix)) return true;
   }
   return false;
 }
