@@ -58,19 +58,16 @@ function pick<Item extends { readonly id: string }>(
   const exact = items.find((item) => item.id === word);
   if (exact !== undefined) return exact;
   const named = items.filter((item) => names(item).includes(word));
+  const better = named.filter(preferred);
+  const byName = better.length === 1 ? better : named;
   const matches =
-    named.length > 0 || !/^[0-9a-f]{1,64}$/.test(word)
-      ? named
+    byName.length > 0 || !/^[0-9a-f]{1,64}$/.test(word)
+      ? byName
       : items.filter((item) => item.id.startsWith(word));
-  if (matches.length <= 1) {
-    const match = matches[0];
-    if (match === undefined) throw new RuntimeError("not-found", `no ${what} ${JSON.stringify(word)}`);
-    return match;
-  }
-  const better = matches.filter(preferred);
-  const only = better.length === 1 ? better[0] : undefined;
-  if (only === undefined) throw ambiguous(what, word, matches);
-  return only;
+  const [match] = matches;
+  if (match === undefined) throw new RuntimeError("not-found", `no ${what} ${JSON.stringify(word)}`);
+  if (matches.length > 1) throw ambiguous(what, word, matches);
+  return match;
 }
 
 function ambiguous(what: string, word: string, matches: readonly { readonly id: string }[]): RuntimeError {

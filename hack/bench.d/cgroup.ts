@@ -1,0 +1,43 @@
+import { existsSync } from "node:fs";
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+const root = "/sys/fs/cgroup";
+
+/** Counts the CPU time of all that a runtime runs: its daemon, what that starts, and containers (cgroups(7)). */
+export class CpuMeter {
+  /** The leaf that the daemon is started in. */
+  readonly daemonFolder: string;
+  readonly #folders: readonly string[];
+
+  private constructor(daemonFolder: string, folders: readonly string[]) {
+    this.daemonFolder = daemonFolder;
+    this.#folders = folders;
+  }
+
+  /** Makes the daemon's cgroup beside its pods', below their parent. */
+  static async create(parent: string): Promise<CpuMeter> {
+    const unified = existsSync(join(root, "cgroup.controllers"));
+    const hierarchy = unified ? root : join(root, "cpuacct");
+    const daemonFolder = join(hierarchy, parent, "daemon");
+    await mkdir(daemonFolder, { recursive: true });
+    // On v2 Berth's shims leave the daemon's cgroup for one that other daemons on the host share.
+    const shims = join(root, "berth-shims");
+    return new CpuMeter(daemonFolder, [join(hierarchy, parent), ...(unified ? [shims] : [])]);
+  }
+
+  /** CPU time so far, in milliseconds. */
+  async readMs(): Promise<number> {
+    let total = 0;
+    for (const folder of this.#folders) if (existsSync(folder)) total += await readFolder(folder);
+    return total;
+  }
+}
+
+async function readFolder(folder: string): Promise<number> {
+  const v1 = join(folder, "cpuacct.usage");
+  if (existsSync(v1)) return Number(await readFile(v1, "utf8")) / 1e6;
+  const usage = /^usage_usec (\d+)$/m.exec(await readFile(join(folder, "cpu.stat"), "utf8"));
+  if (usage === null) throw new Error(`${folder}/cpu.stat has no usage_usec`);
+  return Number(usage[1]) / 1e3;
+}

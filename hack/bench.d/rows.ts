@@ -1,0 +1,72 @@
+/** What a row must keep to: a part of a peer's median, or a value of its own. */
+export type Goal =
+  | { readonly kind: "ratio"; readonly peer: string; readonly most: number }
+  | { readonly kind: "value"; readonly most: number };
+
+/** One line of the table: something measured of every runtime, less being better. */
+export interface Row {
+  /** As `--only` names it. */
+  readonly name: string;
+  readonly title: string;
+  readonly unit: "ms" | "MB" | "s";
+  /** The part of the run that measures it. */
+  readonly phase: Phase;
+  readonly goal?: Goal;
+}
+
+/** Parts of a run, in their order. */
+export type Phase = "life" | "many" | "memory";
+
+const ofContainerd = (denominator: number): Goal => ({
+  kind: "ratio",
+  peer: "containerd-runc",
+  most: 1 / denominator,
+});
+
+/** Pss of one shim with 50 alive, and what work may add to it. */
+const shimMegabytes = 0.6;
+const shimGrowth = 1.1;
+
+/** Every row, in the table's order. MB is 10^6 bytes. */
+export const rows: readonly Row[] = [
+  { name: "run-pod", title: "RunPodSandbox", unit: "ms", phase: "life", goal: ofContainerd(5) },
+  { name: "create", title: "CreateContainer", unit: "ms", phase: "life" },
+  { name: "start", title: "StartContainer", unit: "ms", phase: "life" },
+  {
+    name: "create-start",
+    title: "CreateContainer + StartContainer",
+    unit: "ms",
+    phase: "life",
+    goal: ofContainerd(6),
+  },
+  { name: "exec", title: "ExecSync of true", unit: "ms", phase: "life", goal: ofContainerd(8) },
+  { name: "stop", title: "StopContainer, ends on SIGTERM", unit: "ms", phase: "life" },
+  { name: "remove", title: "RemoveContainer", unit: "ms", phase: "life" },
+  { name: "stop-pod", title: "StopPodSandbox", unit: "ms", phase: "life" },
+  { name: "remove-pod", title: "RemovePodSandbox", unit: "ms", phase: "life" },
+  { name: "many-wall", title: "a pod with a container, of 50 in a row", unit: "ms", phase: "many" },
+  { name: "many-cpu", title: "CPU time of the same", unit: "ms", phase: "many" },
+  {
+    name: "shim-rest",
+    title: "Pss of a shim, 50 alive, at rest",
+    unit: "MB",
+    phase: "memory",
+    goal: { kind: "value", most: shimMegabytes },
+  },
+  {
+    name: "shim-execs",
+    title: "Pss of a shim after 100 execs",
+    unit: "MB",
+    phase: "memory",
+    goal: { kind: "value", most: shimMegabytes * shimGrowth },
+  },
+  {
+    name: "shim-log",
+    title: "Pss of a shim after much log",
+    unit: "MB",
+    phase: "memory",
+    goal: { kind: "value", most: shimMegabytes * shimGrowth },
+  },
+  { name: "log-wall", title: "the same log, until all is written", unit: "s", phase: "memory" },
+  { name: "log-cpu", title: "CPU time of the same", unit: "s", phase: "memory" },
+];

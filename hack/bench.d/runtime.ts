@@ -1,0 +1,112 @@
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { open } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { credentials } from "@grpc/grpc-js";
+import { loadServices } from "../../src/cri/definition.ts";
+import type { ImageServiceClient } from "../../src/cri/types/runtime/v1/ImageService.ts";
+import type { RuntimeServiceClient } from "../../src/cri/types/runtime/v1/RuntimeService.ts";
+import { promises, type Promised } from "../../test/harness/promises.ts";
+import type { World } from "../../test/harness/world.ts";
+import { CpuMeter } from "./cgroup.ts";
+
+/** A runtime that serves the CRI in a world of its own, with the bench's image in its store. */
+export interface Runtime {
+  readonly name: string;
+  /** What it is, for people. */
+  readonly version: string;
+  readonly world: World;
+  readonly cpu: CpuMeter;
+  readonly runtime: Promised<RuntimeServiceClient>;
+  /** The daemon's log, for when a step fails. */
+  readonly logFile: string;
+}
+
+/** How long a daemon may take until it says that it is ready. */
+const readyTimeoutMs = 30_000;
+
+/** The network list of every runtime: a bridge, addresses from host-local, no NAT. */
+export function conflist(dataDir: string): string {
+  return JSON.stringify({
+    cniVersion: "1.0.0",
+    name: "bench",
+    plugins: [
+      {
+        type: "bridge",
+        bridge: "bench0",
+        isGateway: true,
+        ipMasq: false,
+        ipam: {
+          type: "host-local",
+          dataDir,
+          ranges: [[{ subnet: "10.88.0.0/16" }]],
+          routes: [{ dst: "0.0.0.0/0" }],
+        },
+      },
+    ],
+  });
+}
+
+/** A started daemon, its clients and what ends them. */
+export interface Started {
+  readonly runtime: Promised<RuntimeServiceClient>;
+  readonly images: Promised<ImageServiceClient>;
+  readonly cpu: CpuMeter;
+  readonly logFile: string;
+}
+
+/** Starts a daemon in the world, in a cgroup of its own, and waits until it says that runtime and network are ready. */
+export async function startDaemon(
+  world: World,
+  socket: string,
+  command: readonly string[],
+  undo: AsyncDisposableStack,
+): Promise<Started> {
+  const cpu = await CpuMeter.create(world.cgroupParent);
+  const logFile = join(world.folder, "daemon.log");
+  const log = await open(logFile, "a");
+  const child = world.spawn(
+    "sh",
+    ["-c", 'echo 0 >"$0/cgroup.procs" && exec "$@"', cpu.daemonFolder, ...command],
+    // A Ctrl-C is ours alone: the world ends the daemon.
+    { stdio: ["ignore", log.fd, log.fd], detached: true },
+  );
+  await log.close();
+  undo.defer(() => end(child));
+  const services = loadServices();
+  const options = { "grpc.max_receive_message_length": 16 * 1024 * 1024 };
+  const target = `unix:${socket}`;
+  const runtime = new services.runtime.v1.RuntimeService(target, credentials.createInsecure(), options);
+  const images = new services.runtime.v1.ImageService(target, credentials.createInsecure(), options);
+  undo.defer(() => {
+    runtime.close();
+    images.close();
+  });
+  const started = { runtime: promises(runtime), images: promises(images), cpu, logFile };
+  await untilReady(started, child);
+  return started;
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, "exit");
+  child.kill("SIGKILL");
+  await ended;
+}
+
+async function untilReady({ runtime, logFile }: Started, child: ChildProcess): Promise<void> {
+  const deadline = Date.now() + readyTimeoutMs;
+  for (let last = "no answer"; ; await sleep(50)) {
+    if (child.exitCode !== null) throw new Error(`the daemon ended with ${child.exitCode}; see ${logFile}`);
+    if (Date.now() > deadline) throw new Error(`the daemon is not ready (${last}); see ${logFile}`);
+    try {
+      const { status } = await runtime.Status({}, { timeoutMs: 2_000 });
+      const missing = (status?.conditions ?? []).filter((condition) => !condition.status);
+      if (missing.length === 0) return;
+      last = missing.map((condition) => `${condition.type}: ${condition.message}`).join("; ");
+    } catch (error) {
+      last = error instanceof Error ? error.message : String(error);
+    }
+  }
+}
