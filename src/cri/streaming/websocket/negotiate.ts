@@ -30,8 +30,12 @@ export function negotiateWebSocket<T extends { readonly name: string }>(
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: maxMessageBytes,
-    handleProtocols: () => (protocol.name === "" ? false : protocol.name),
   });
+  // The library takes only names of RFC 7230's tokens; Kubernetes' `SPDY/3.1+portforward.k8s.io` is none.
+  delete request.headers["sec-websocket-protocol"];
+  if (protocol.name !== "") {
+    server.on("headers", (headers) => headers.push(`Sec-WebSocket-Protocol: ${protocol.name}`));
+  }
   // The library refuses a malformed handshake itself, and calls back before it returns.
   let accepted: WebSocket | undefined;
   server.handleUpgrade(request, socket, head, (webSocket) => {
