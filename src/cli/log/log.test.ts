@@ -64,7 +64,7 @@ function inFolder(work: (path: string, folder: string) => Promise<void>): () => 
 
 async function textFrom(path: string, offset: number): Promise<string> {
   await using file = await open(path, "r");
-  return collect(readToEnd(file, offset));
+  return await collect(readToEnd(file, offset));
 }
 
 async function collect(chunks: AsyncIterable<Buffer>): Promise<string> {
