@@ -1,4 +1,4 @@
-import { mkdir, open, rename, rm, type FileHandle } from "node:fs/promises";
+import { chmod, mkdir, open, rename, rm, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { randomBytes } from "node:crypto";
 import { digestHex, type Digest } from "../core/digest.ts";
@@ -35,6 +35,8 @@ export async function makeLayout(root: string): Promise<Layout> {
   };
   for (const folder of [root, join(root, "blobs"), ...Object.values(layout)]) {
     await mkdir(folder, { recursive: true, mode: 0o700 });
+    // Other users of the machine must not reach setuid files of images (CVE-2021-41103, CVE-2024-25621).
+    await chmod(folder, 0o700);
   }
   return layout;
 }

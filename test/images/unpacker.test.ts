@@ -36,9 +36,10 @@ async function unpack(folder: string, input: Uint8Array, limits = lots): Promise
   return JSON.parse(text.toString()) as Report;
 }
 
+/** The attribute's value in hex, by `getfattr` of the package attr. */
 async function xattr(path: string, name: string): Promise<string> {
-  const script = "import os,sys; print(os.getxattr(sys.argv[1], sys.argv[2], follow_symlinks=False).hex())";
-  return (await run("python3", ["-c", script, path, name])).stdout.trim();
+  const { stdout } = await run("getfattr", ["-h", "--absolute-names", "-e", "hex", "-n", name, path]);
+  return /=0x([0-9a-f]*)/.exec(stdout)?.[1] ?? "";
 }
 
 /** A tree with everything that tar can hold. */
