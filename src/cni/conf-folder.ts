@@ -1,6 +1,6 @@
 import { watch, type FSWatcher } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
-import { extname, join } from "node:path";
+import { basename, extname, join } from "node:path";
 import { RuntimeError } from "../core/errors.ts";
 import { isErrno } from "../sys/index.ts";
 import { parseConfList, parseSingleConf, type NetworkConf } from "./conf.ts";
@@ -61,7 +61,7 @@ export class ConfFolder implements AsyncDisposable {
   #reading: Promise<void> = Promise.resolve();
   #closed = false;
 
-  /** Loads once, then watches. `onChange` is called after each change of what is loaded, the first included. */
+  /** Loads once, then watches. `onChange` is called when what is loaded has changed, at first from nothing. */
   static async open(folder: string, onChange: (loaded: LoadedConf) => void): Promise<ConfFolder> {
     const opened = new ConfFolder(folder, onChange);
     opened.#watch();
@@ -120,7 +120,7 @@ export class ConfFolder implements AsyncDisposable {
     try {
       const watcher = watch(this.#folder, { persistent: false }, (event, name) => {
         // The folder itself was moved or deleted: the poll looks for a new one.
-        if (event === "rename" && name === this.#folder) this.#unwatch();
+        if (event === "rename" && name === basename(this.#folder)) this.#unwatch();
         this.#reloadSoon();
       });
       watcher.on("error", () => {

@@ -12,7 +12,7 @@ export interface HostNetwork extends AsyncDisposable {
    */
   readonly removals: NetlinkSocket;
   readonly masquerade: Masquerade;
-  /** Turns forwarding on for a family; true where it had been off. */
+  /** Turns forwarding on for a family where it is off. */
   enableForwarding(family: 4 | 6): "was-on" | "turned-on";
 }
 

@@ -177,7 +177,6 @@ async function settle(
 ): Promise<void> {
   const limit = performance.now() + settleLimitMs;
   for (;;) {
-    signal.throwIfAborted();
     const [reply] = await namespace.rtnetlink.execute("addresses", [listAddresses(index)]);
     const present = addressesOf(index, reply);
     const own = present.filter(({ prefix }) =>
@@ -191,7 +190,7 @@ async function settle(
       );
     }
     if (own.every(({ flags }) => (flags & IFA_F_TENTATIVE) === 0)) return;
-    if (performance.now() > limit) {
+    if (signal.aborted || performance.now() > limit) {
       throw new RuntimeError("deadline-exceeded", `addresses in ${namespace.path} are still tentative`);
     }
     await sleep(settleDelayMs);

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { closeSync, openSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { hasCode, type ErrorCode } from "../../core/errors.ts";
+import { flock, LOCK_EX } from "../../sys/index.ts";
 import { formatIp, parseIp } from "../ip.ts";
 import type { PluginCall } from "../plugin.ts";
 import { hostLocalPlugin } from "../plugins/host-local.ts";
@@ -176,6 +178,20 @@ test("host-local: many at once get different addresses", async () => {
     ),
   );
   assert.equal(new Set(results.map((result) => result.ips[0]?.address)).size, 100);
+});
+
+test("host-local: a lock that somebody else keeps is named at the deadline", async () => {
+  await using folder = await temporaryFolder();
+  const plugin = hostLocalPlugin();
+  const ipam = { subnet: "10.1.0.0/24" };
+  await plugin.add(makeCall(folder.path, "c1", ipam));
+  const path = join(folder.path, "pods", "lock");
+  const fd = openSync(path, "a");
+  await flock(fd, LOCK_EX, path, AbortSignal.timeout(1_000));
+  const call = { ...makeCall(folder.path, "c2", ipam), signal: AbortSignal.timeout(20) };
+  await assert.rejects(plugin.add(call), failure("deadline-exceeded", path));
+  closeSync(fd);
+  await plugin.add(makeCall(folder.path, "c2", ipam));
 });
 
 test("host-local: garbage is what belongs to no valid attachment", async () => {

@@ -2,6 +2,7 @@ import { closeSync, mkdirSync, openSync, readdirSync, readFileSync } from "node:
 import { unlink, writeFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
+import { RuntimeError } from "../../core/errors.ts";
 import { flock, isErrno, LOCK_EX } from "../../sys/index.ts";
 
 /** Whose an address is: a container's id and the interface. */
@@ -36,13 +37,22 @@ export class ReservationFolder {
     const lockPath = join(this.path, "lock");
     const fd = openLock(this.path, lockPath);
     try {
-      await flock(fd, LOCK_EX, lockPath, signal);
+      await lock(fd, lockPath, signal);
       const reservations = new Reservations(this.path, this.#owners);
       await reservations.refresh();
       return await work(reservations);
     } finally {
       closeSync(fd);
     }
+  }
+}
+
+async function lock(fd: number, path: string, signal: AbortSignal): Promise<void> {
+  try {
+    await flock(fd, LOCK_EX, path, signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new RuntimeError("deadline-exceeded", `${path}: somebody else held the lock until the deadline`);
   }
 }
 
