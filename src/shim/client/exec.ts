@@ -1,4 +1,5 @@
 import type { RuntimeError } from "../../core/errors.ts";
+import { execSocketSuffix } from "../protocol/launch.ts";
 import type { ExecRequest, ShimEvent } from "../protocol/messages.ts";
 import { Channel } from "./channel.ts";
 import type { Identity } from "./identity.ts";
@@ -43,7 +44,12 @@ export class ExecSession extends StdioSession {
   ): Promise<ExecSession> {
     const exit = Promise.withResolvers<ExecExit>();
     exit.promise.catch(() => undefined);
-    const { channel } = await Channel.open(socket, identity, listenerFor(handlers, exit.resolve), wait);
+    const { channel } = await Channel.open(
+      socket + execSocketSuffix,
+      identity,
+      listenerFor(handlers, exit.resolve),
+      wait,
+    );
     void channel.closed.then((reason: RuntimeError) => {
       exit.reject(reason);
     });

@@ -9,3 +9,9 @@ export const launcherMode = "launcher";
 
 /** The launcher's socket, in the folder it is given. */
 export const launcherSocketName = "launcher.sock";
+
+/**
+ * A shim serves two sockets: the path it was given for control and attach, and the same path with this at its end for
+ * added processes. Each connection to the second is served by a child of the shim, whose memory goes when it ends.
+ */
+export const execSocketSuffix = ".exec";

@@ -22,3 +22,13 @@ export function closeAllBut(keep: readonly number[]): void {
 function closeRange(first: number, last: number): void {
   if (C.sys_close_range(commonNr.closeRange, first, last, 0) < 0) throw sysError("close_range", first);
 }
+
+/** A list of the descriptors that there are: an array literal with an absent one in it would end there (Lua). */
+export function openOnes(...fds: readonly (number | undefined)[]): number[] {
+  const there: number[] = [];
+  for (let i = 0; i < select("#", ...fds); i++) {
+    const [fd] = select(i + 1, ...fds);
+    if (fd !== undefined) there.push(fd);
+  }
+  return there;
+}

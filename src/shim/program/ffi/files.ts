@@ -216,3 +216,10 @@ export function setNonblocking(fd: number): void {
 export function tail(buffer: Bytes, from: number): Bytes {
   return offset(buffer, from);
 }
+
+/** A second descriptor of the same open file, close-on-exec (fcntl(2) F_DUPFD_CLOEXEC). */
+export function duplicate(fd: number): number {
+  const copy = C.fcntl(fd, F.DUPFD_CLOEXEC, 0);
+  if (copy < 0) throw sysError("fcntl", fd);
+  return copy;
+}

@@ -11,6 +11,13 @@ export function monotonicMs(): number {
   return toNumber(now.sec) * 1000 + Math.floor(toNumber(now.nsec) / 1e6);
 }
 
+/** The wall clock: whole seconds since the epoch, and nanoseconds. */
+export function nowParts(): LuaMultiReturn<[seconds: number, nanoseconds: number]> {
+  const now = struct<Timespec>("timespec64");
+  C.clock_gettime(CLOCK_REALTIME, now);
+  return $multi(toNumber(now.sec), toNumber(now.nsec));
+}
+
 /** Nanoseconds since the epoch, decimal: too large for a number. */
 export function nowNanos(): string {
   const now = struct<Timespec>("timespec64");

@@ -4,7 +4,7 @@ import { closeEntry, enterV1, enterV2 } from "../cgroup/index.ts";
 import type { NamespacePlan } from "../create/namespaces.ts";
 import { enterInside } from "../create/namespaces.ts";
 import { CLONE, MOUNT_ATTR, O, S } from "../ffi/constants.ts";
-import { closeAllBut } from "../ffi/descriptors.ts";
+import { closeAllBut, openOnes } from "../ffi/descriptors.ts";
 import { asFailure, failure, sysError } from "../ffi/error.ts";
 import { close } from "../ffi/files.ts";
 import { C } from "../ffi/libc.ts";
@@ -153,7 +153,7 @@ function setUp(plan: InitPlan): Ready {
 function keptDescriptors(plan: InitPlan): number[] {
   const { channels, entry, stdin, stdout, stderr } = plan;
   const kept = [plan.rootfs, channels.sync, channels.start, channels.status, ...entry.tasks];
-  for (const fd of [entry.into, stdin, stdout, stderr]) if (fd !== undefined) kept.push(fd);
+  kept.push(...openOnes(entry.into, stdin, stdout, stderr));
   for (const { detached } of plan.mounts) if (detached !== undefined) kept.push(detached.fd);
   for (const { fd } of plan.namespaces.inside) kept.push(fd);
   return kept;

@@ -34,6 +34,7 @@ function configuredOverlay(rootfs: Overlay): number {
   // Names are looked up from the working folder, which keeps each string short.
   enter(rootfs.layersDir);
   const [ok, result] = pcall(() => {
+    set(fs, "source", "overlay");
     for (const lower of rootfs.lowers) set(fs, "lowerdir+", lower);
     set(fs, "upperdir", short(rootfs.upper, held));
     set(fs, "workdir", short(rootfs.work, held));

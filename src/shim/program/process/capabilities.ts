@@ -39,7 +39,8 @@ export function planCapabilities(
   const held = heldPermitted();
   const missing: string[] = [];
   const keep = (names: readonly string[] | undefined): CapabilitySet => setOf(names ?? [], held, missing);
-  const bounding = keep(wanted?.bounding);
+  const limit = boundingOf(held);
+  const bounding = setOf(wanted?.bounding ?? [], limit, missing);
   const permitted = keep(wanted?.permitted);
   const inheritable = both(keep(wanted?.inheritable), bounding);
   const plan = {
@@ -60,10 +61,8 @@ function setOf(names: readonly string[], held: CapabilitySet, missing: string[])
     if (bit === undefined) throw failure("invalid-argument", `process.capabilities: unknown ${name}`);
     if (!has(held, bit)) {
       if (!missing.includes(name)) missing.push(name);
-    } else if (bit < 32) {
-      set.low = set.low | (1 << bit);
     } else {
-      set.high = set.high | (1 << (bit - 32));
+      add(set, bit);
     }
   }
   return set;
@@ -83,6 +82,20 @@ function heldPermitted(): CapabilitySet {
   const data = structs<CapData>("cap_data", 2);
   if (C.sys_capget(nr.capget, header(), data) < 0) throw sysError("capget");
   return { low: (data[0] as CapData).permitted | 0, high: (data[1] as CapData).permitted | 0 };
+}
+
+/** Those of a set that the bounding set has too. */
+function boundingOf(set: CapabilitySet): CapabilitySet {
+  const found = { low: 0, high: 0 };
+  for (let bit = 0; bit < knownCapabilities; bit++) {
+    if (has(set, bit) && C.prctl(PR.CAPBSET_READ, bit, 0, 0, 0) === 1) add(found, bit);
+  }
+  return found;
+}
+
+function add(set: CapabilitySet, bit: number): void {
+  if (bit < 32) set.low = set.low | (1 << bit);
+  else set.high = set.high | (1 << (bit - 32));
 }
 
 /** Drops from the bounding set all that is not in the plan; needs CAP_SETPCAP, so it comes before the user changes. */

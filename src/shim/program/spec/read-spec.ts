@@ -44,9 +44,8 @@ export function checkProcess(process: SpecProcess): void {
     if (rlimitNumber(rlimit.type) === undefined) refuse("process.rlimits", `unknown limit ${rlimit.type}`);
     if (rlimit.soft > rlimit.hard) refuse("process.rlimits", `${rlimit.type}: soft is above hard`);
   }
-  const sets = process.capabilities ?? {};
-  for (const names of [sets.bounding, sets.effective, sets.inheritable, sets.permitted, sets.ambient]) {
-    for (const name of names ?? []) {
+  for (const [, names] of pairs(process.capabilities ?? {})) {
+    for (const name of names) {
       if (capabilityBit(name) === undefined) refuse("process.capabilities", `unknown capability ${name}`);
     }
   }

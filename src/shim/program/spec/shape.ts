@@ -126,7 +126,7 @@ function fieldsOf(value: unknown, path: string): LuaPairsIterable<string, unknow
   if (type(value) !== "table") refuse(path, "must be an object");
   // An array has numbers for keys.
   if (isJsonArray(value) && value.length > 0) refuse(path, "must be an object");
-  return pairs(value as Record<string, unknown>) as unknown as LuaPairsIterable<string, unknown>;
+  return value as LuaPairsIterable<string, unknown>;
 }
 
 function joined(path: string, key: string): string {

@@ -36,17 +36,16 @@ export function frameReader(
   identity: Identity,
   connection: () => Connection,
   peer: PeerHandlers,
+  state: "new" | "greeted" = "new",
 ): (kind: number, payload: string) => void {
-  let greeted = false;
+  let greeted = state === "greeted";
   return (kind, payload) => {
     if (kind !== frameMessage) {
       if (greeted && peer.onBytes !== undefined) peer.onBytes(kind, payload);
       else connection().close();
       return;
     }
-    const [ok, message] = pcall(decode, payload, maxMessageBytes) as unknown as LuaMultiReturn<
-      [boolean, unknown]
-    >;
+    const [ok, message] = pcall(decode, payload, maxMessageBytes);
     if (!ok || type(message) !== "table") {
       connection().close();
       return;

@@ -1,5 +1,5 @@
 import { EPOLL_CTL } from "../ffi/constants.ts";
-import { E, errno, sysError } from "../ffi/error.ts";
+import { E, asFailure, errno, sysError } from "../ffi/error.ts";
 import { C } from "../ffi/libc.ts";
 import type { EpollEvent, StructArray } from "../ffi/structs.ts";
 import { struct, structs } from "../ffi/structs.ts";
@@ -10,12 +10,12 @@ const maxEventsPerWait = 32;
 const epollCloexec = 0x80000;
 
 /** Called with the EPOLL.* bits that are set. */
-export type ReadyHandler = (events: number) => void;
+export type ReadyHandler = (this: void, events: number) => void;
 
 /** A deadline that was set; pass it to {@link Loop.cancel}. */
 export interface Timer {
   readonly atMs: number;
-  readonly run: () => void;
+  readonly run: (this: void) => void;
 }
 
 /** Waits for descriptors and deadlines, and calls whoever asked; one thread, level-triggered (epoll(7)). */
@@ -51,8 +51,8 @@ export class Loop {
   }
 
   /** Calls `run` once, `ms` from now. */
-  after(ms: number, run: () => void): Timer {
-    const timer = { atMs: monotonicMs() + ms, run };
+  after(ms: number, run: (this: void) => void): Timer {
+    const timer: Timer = { atMs: monotonicMs() + ms, run };
     this.timers.push(timer);
     return timer;
   }
@@ -90,7 +90,7 @@ export class Loop {
       const event = this.events[i] as EpollEvent;
       // Looked up late: an earlier handler of this round may have removed it.
       const handler = this.handlers.get(event.fd);
-      if (handler !== undefined) handler(event.events);
+      if (handler !== undefined) guarded(handler, event.events);
     }
     if (this.timers.length > 0) this.runTimers();
   }
@@ -107,7 +107,7 @@ export class Loop {
     const due = this.timers.filter((timer) => timer.atMs <= now);
     if (due.length === 0) return;
     this.timers = this.timers.filter((timer) => timer.atMs > now);
-    for (const timer of due) timer.run();
+    for (const timer of due) guarded(timer.run, 0);
   }
 
   private control(operation: number, fd: number, events: number): void {
@@ -116,4 +116,14 @@ export class Loop {
     event.fd = fd;
     if (C.epoll_ctl(this.epoll, operation, fd, event) < 0) throw sysError("epoll_ctl", fd);
   }
+}
+
+/** A handler that fails must not take the whole program along; a bug in it is told on standard error. */
+function guarded(handler: ReadyHandler, events: number): void {
+  const [ok, report] = xpcall(handler, describe, events);
+  if (!ok) io.stderr.write(`${report}\n`);
+}
+
+function describe(thrown: unknown): string {
+  return debug.traceback(asFailure(thrown).message);
 }

@@ -1,0 +1,229 @@
+import { randomBytes } from "node:crypto";
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Spec, SpecLinux, SpecMount, SpecProcess } from "../../src/core/oci-runtime-spec.ts";
+import { type CreateOptions, Launcher, type ShimConnection } from "../../src/shim/client/index.ts";
+import type { Created, ExitRecord } from "../../src/shim/protocol/messages.ts";
+
+/** The bundle that `npm run build` made. */
+export const bundlePath =
+  process.env.BERTH_SHIM_BUNDLE ?? fileURLToPath(new URL("../../dist/shim/berth-shim.lua", import.meta.url));
+
+/** Every wait of these tests ends. */
+export const wait = { timeoutMs: 20_000 };
+
+/** What a test changes of the plain spec. */
+export interface SpecChange {
+  readonly process?: Partial<SpecProcess>;
+  readonly linux?: Partial<SpecLinux>;
+  readonly mounts?: readonly SpecMount[];
+  readonly root?: Partial<NonNullable<Spec["root"]>>;
+  readonly spec?: Partial<Spec>;
+  readonly request?: Partial<CreateOptions>;
+}
+
+/** A container of a test. */
+export interface TestContainer {
+  readonly id: string;
+  readonly folder: string;
+  readonly created: Created;
+  readonly shim: ShimConnection;
+  readonly exit: Promise<ExitRecord>;
+  readonly logPath: string;
+  readonly recordPath: string;
+  /** The log's lines without their times. */
+  logLines(): string[];
+}
+
+/** A folder with a launcher, a rootfs of busybox, and what tests make there. */
+export class TestHost implements AsyncDisposable {
+  readonly folder: string;
+  readonly rootfs: string;
+  readonly launcher: Launcher;
+  readonly #containers: TestContainer[] = [];
+
+  private constructor(folder: string, launcher: Launcher) {
+    this.folder = folder;
+    this.rootfs = join(folder, "rootfs");
+    this.launcher = launcher;
+  }
+
+  static async start(): Promise<TestHost> {
+    const folder = mkdtempSync(join(tmpdir(), "berth-shim-"));
+    makeRootfs(join(folder, "rootfs"));
+    const launcher = await Launcher.ensure(
+      { luajit: "/usr/bin/luajit", bundle: bundlePath, runDir: folder },
+      wait,
+    );
+    return new TestHost(folder, launcher);
+  }
+
+  /** Makes a container whose root is an overlay over the busybox. */
+  async create(args: readonly string[], change: SpecChange = {}): Promise<TestContainer> {
+    const id = randomBytes(8).toString("hex");
+    const folder = join(this.folder, id);
+    for (const name of ["upper", "work"]) mkdirSync(join(folder, name), { recursive: true });
+    writeFileSync(join(folder, "config.json"), JSON.stringify(specOf(id, args, change)));
+    const logPath = join(folder, "log");
+    const recordPath = join(folder, "exit.json");
+    const { created, connection } = await this.launcher.create(
+      {
+        id,
+        bundle: folder,
+        rootfs: {
+          kind: "overlay",
+          layersDir: this.folder,
+          lowers: ["rootfs"],
+          upper: join(folder, "upper"),
+          work: join(folder, "work"),
+          volatile: true,
+          lowerdirPlus: true,
+        },
+        socket: join(folder, "shim.sock"),
+        exitRecord: recordPath,
+        log: { path: logPath, maxLineBytes: 16384 },
+        stdin: "closed",
+        imageVolumes: [],
+        createSources: [],
+        ...change.request,
+      },
+      wait,
+    );
+    const exit = new Promise<ExitRecord>((resolve) => connection.onExit(resolve));
+    const container = {
+      id,
+      folder,
+      created,
+      shim: connection,
+      exit,
+      logPath,
+      recordPath,
+      logLines: () => logLinesOf(logPath),
+    };
+    this.#containers.push(container);
+    return container;
+  }
+
+  /** Makes, starts and waits; returns how it ended and what it wrote. */
+  async run(
+    args: readonly string[],
+    change: SpecChange = {},
+  ): Promise<{ record: ExitRecord; lines: string[] }> {
+    const container = await this.create(args, change);
+    await container.shim.start(wait);
+    const record = await container.exit;
+    return { record, lines: container.logLines() };
+  }
+
+  /** Runs a shell script. */
+  async sh(script: string, change: SpecChange = {}): Promise<{ record: ExitRecord; lines: string[] }> {
+    return await this.run(["/bin/sh", "-c", script], change);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { shim } of this.#containers) await shim.delete(wait).catch(() => undefined);
+    await this.launcher.shutdown(wait);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Lines of a CRI log as `stream tag text`. */
+export function logLinesOf(path: string): string[] {
+  const text = readFileSync(path, "utf8");
+  return text
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => line.slice(line.indexOf(" ") + 1));
+}
+
+function makeRootfs(path: string): void {
+  for (const name of ["bin", "etc", "proc", "sys", "dev", "tmp", "var", "root"]) {
+    mkdirSync(join(path, name), { recursive: true });
+  }
+  copyFileSync("/bin/busybox", join(path, "bin/busybox"));
+  for (const applet of applets) symlinkSync("busybox", join(path, "bin", applet));
+  writeFileSync(join(path, "etc/passwd"), "root:x:0:0::/root:/bin/sh\n");
+}
+
+const applets = (
+  "awk base64 cat chmod chroot cp cut date dd echo env false find grep head hostname id ip kill ln ls mkdir mknod mount " +
+  "mv nc nproc ps readlink rm seq setsid sh sleep sort stat stty sync tail tee test touch tr true tty umount uname wc " +
+  "whoami xargs yes su"
+).split(" ");
+
+const capabilities = [
+  "CAP_CHOWN",
+  "CAP_DAC_OVERRIDE",
+  "CAP_FOWNER",
+  "CAP_KILL",
+  "CAP_NET_BIND_SERVICE",
+  "CAP_SETGID",
+  "CAP_SETUID",
+];
+
+/** Mounts of a plain container. */
+export const plainMounts: readonly SpecMount[] = [
+  { destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev"] },
+  {
+    destination: "/dev",
+    type: "tmpfs",
+    source: "tmpfs",
+    options: ["nosuid", "strictatime", "mode=755", "size=65536k"],
+  },
+  {
+    destination: "/dev/pts",
+    type: "devpts",
+    source: "devpts",
+    options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+  },
+  {
+    destination: "/dev/shm",
+    type: "tmpfs",
+    source: "shm",
+    options: ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"],
+  },
+  { destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: ["nosuid", "noexec", "nodev"] },
+  { destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", "ro"] },
+  {
+    destination: "/sys/fs/cgroup",
+    type: "cgroup",
+    source: "cgroup",
+    options: ["nosuid", "noexec", "nodev", "relatime", "ro"],
+  },
+];
+
+function specOf(id: string, args: readonly string[], change: SpecChange): Spec {
+  return {
+    ociVersion: "1.2.0",
+    root: { path: "rootfs", ...change.root },
+    process: {
+      cwd: "/",
+      args,
+      env: ["PATH=/usr/bin:/bin", "TERM=xterm"],
+      user: { uid: 0, gid: 0 },
+      capabilities: { bounding: capabilities, effective: capabilities, permitted: capabilities },
+      noNewPrivileges: true,
+      ...change.process,
+    },
+    mounts: [...plainMounts, ...(change.mounts ?? [])],
+    linux: {
+      cgroupsPath: `/berth-test/${id}`,
+      namespaces: (["pid", "network", "mount", "ipc", "uts", "cgroup"] as const).map((type) => ({ type })),
+      resources: { devices: [{ allow: true, access: "rwm" }] },
+      maskedPaths: ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"],
+      readonlyPaths: ["/proc/sys", "/proc/sysrq-trigger"],
+      ...change.linux,
+    },
+    ...change.spec,
+  };
+}
