@@ -1,7 +1,7 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 
 const root = resolve(import.meta.dirname, "../../..");
 const program = join(root, "src/shim/program");
@@ -15,14 +15,19 @@ export interface LuaModule extends Disposable {
   run(script: string, args?: readonly string[], input?: string): string;
 }
 
-/** Compiles `name` (such as `json.ts`) of src/shim/program and what it imports. */
-export function compileLua(name: string): LuaModule {
+/** Compiles files of src/shim/program (such as `json.ts`) and what they import into one module with all their exports. */
+export function compileLua(...names: readonly string[]): LuaModule {
   const folder = mkdtempSync(join(tmpdir(), "berth-lua-"));
   const project = join(folder, "tsconfig.json");
-  writeFileSync(project, JSON.stringify(projectFor(name, folder)));
-  execFileSync(process.execPath, [join(root, "node_modules/typescript-to-lua/dist/tstl.js"), "-p", project], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const entry = join(folder, "entry.ts");
+  writeFileSync(
+    entry,
+    names.map((name) => `export * from "${relative(folder, join(program, name))}";\n`).join(""),
+  );
+  writeFileSync(project, JSON.stringify(projectFor(entry, folder, names)));
+  const tstl = join(root, "node_modules/typescript-to-lua/dist/tstl.js");
+  const { status, stdout } = spawnSync(process.execPath, [tstl, "-p", project], { encoding: "utf8" });
+  if (status !== 0) throw new Error(`tstl: ${stdout}`);
   return {
     run: (script, args = [], input = "") => runLua(folder, script, args, input),
     [Symbol.dispose]: () => {
@@ -31,19 +36,23 @@ export function compileLua(name: string): LuaModule {
   };
 }
 
-function projectFor(name: string, folder: string): object {
+function projectFor(entry: string, folder: string, names: readonly string[]): object {
   return {
     extends: join(program, "tsconfig.json"),
     compilerOptions: {
-      rootDir: join(root, "src"),
+      rootDir: "/",
       outDir: folder,
       types: ["lua-types/jit", "@typescript-to-lua/language-extensions"].map((types) =>
         join(root, "node_modules", types),
       ),
     },
-    tstl: { luaBundle: "module.lua", luaBundleEntry: join(program, name) },
-    include: [join(program, "ffi/*.d.ts")],
-    files: [join(program, name)],
+    tstl: { luaBundle: "module.lua", luaBundleEntry: entry },
+    // The option noImplicitSelf holds for the project's own files alone, not for what they import.
+    include: ["ffi", ...names.map((name) => dirname(name))]
+      .filter((name) => name !== ".")
+      .map((name) => join(program, name)),
+    exclude: [join(program, "**/*.test.ts")],
+    files: [entry],
   };
 }
 

@@ -17,7 +17,7 @@ export interface PrepareOptions {
   /** From `openProcfs`, opened before the process entered the container. */
   readonly procfs: number;
   /** Told of what was asked for and can't be had. */
-  readonly warn: (this: void, text: string) => void;
+  warn(this: void, text: string): void;
   /** A missing working folder is made for a container, not for an exec. */
   readonly workingFolder: "make" | "require";
   readonly personality?: SpecLinux["personality"];
