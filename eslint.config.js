@@ -40,6 +40,8 @@ export default tseslint.config(
     files: ["src/shim/program/**/*.ts"],
     rules: {
       "@typescript-eslint/only-throw-error": "off",
+      // What is called without self says so: `this: void`.
+      "@typescript-eslint/no-invalid-void-type": ["error", { allowAsThisParameter: true }],
       "@typescript-eslint/no-unnecessary-condition": "off",
       "@typescript-eslint/strict-boolean-expressions": [
         "error",
