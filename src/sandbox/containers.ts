@@ -3,8 +3,9 @@ import type { Container, ContainerConfig } from "../core/container.ts";
 import type { ContainerId } from "../core/ids.ts";
 import type { LinuxResources } from "../core/linux-resources.ts";
 import type { CgroupFacts } from "../oci/index.ts";
-import type { ExecSession, OutputHandlers } from "../shim/client/index.ts";
+import type { AttachSession, ExecSession, OutputHandlers } from "../shim/client/index.ts";
 import type { JobJournal } from "../store/index.ts";
+import { openAttach, type AttachRequest } from "./containers/attach.ts";
 import { createContainer, type CreateContainerDeps } from "./containers/create.ts";
 import { openExec, type ExecRequest } from "./containers/exec.ts";
 import { execSync, type ExecSyncResult } from "./containers/exec-sync.ts";
@@ -135,6 +136,16 @@ export class Containers {
   ): Promise<ExecSession> {
     const entry = this.#inventory.container(text);
     return openExec(this.#deps, entry, request, handlers, signal);
+  }
+
+  /** Joins a container's streams; they stay its own when the caller leaves. */
+  async attach(
+    text: string,
+    request: AttachRequest,
+    handlers: OutputHandlers,
+    signal: AbortSignal,
+  ): Promise<AttachSession> {
+    return openAttach(this.#inventory.container(text), request, handlers, signal);
   }
 
   /** The container with an id or a unique prefix of one; throws `not-found`. */

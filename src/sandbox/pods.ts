@@ -1,8 +1,10 @@
+import type { Socket } from "node:net";
 import { RuntimeError } from "../core/errors.ts";
 import type { PodId } from "../core/ids.ts";
 import type { Pod, PodConfig } from "../core/pod.ts";
 import type { JobJournal } from "../store/index.ts";
 import { describePod, podName, type Inventory } from "./inventory.ts";
+import { connectToPod } from "./pods/connect.ts";
 import { removePod, type RemovePodDeps } from "./pods/remove.ts";
 import { runPod, type RunPodDeps } from "./pods/run.ts";
 import { stopPod } from "./pods/stop.ts";
@@ -58,6 +60,11 @@ export class Pods {
       signal,
       (job) => entry.lifecycle.run(() => removePod(this.#deps, entry, job)),
     );
+  }
+
+  /** Connects to a TCP port from within a pod's network. */
+  async connect(text: string, port: number, signal: AbortSignal): Promise<Socket> {
+    return connectToPod(this.get(text), port, signal);
   }
 
   /** The pod with an id or a unique prefix of one; throws `not-found`. */

@@ -54,6 +54,7 @@ export const AF_INET = 2;
 export const AF_BRIDGE = 7;
 export const AF_INET6 = 10;
 export const AF_NETLINK = 16;
+export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 export const SOCK_NONBLOCK = 0o4000;
@@ -61,6 +62,11 @@ export const SOCK_CLOEXEC = 0o2000000;
 export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
+
+/** getsockopt(2), poll(2). */
+export const SOL_SOCKET = 1;
+export const SO_ERROR = 4;
+export const POLLOUT = 4;
 
 /** netlink(7). */
 export const SOL_NETLINK = 270;

@@ -12,3 +12,5 @@ export {
   type StreamingOptions,
   type StreamingServer,
 } from "./server.ts";
+export { createSandboxBackend } from "./sandbox-backend.ts";
+export { checkPorts, checkRunning, checkStreams } from "./validate.ts";

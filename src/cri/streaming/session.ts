@@ -15,7 +15,7 @@ import type { ConnectionTiming } from "./timing.ts";
 import { serveWebSocketCommand } from "./websocket/command.ts";
 import { maxPorts, serveWebSocketForward } from "./websocket/forward.ts";
 import { negotiateWebSocket } from "./websocket/negotiate.ts";
-import { commandChannelProtocols, forwardChannelProtocols } from "./websocket/protocols.ts";
+import { commandChannelProtocols, forwardChannelProtocols, spdyTunnelPrefix } from "./websocket/protocols.ts";
 import { tunnel } from "./websocket/tunnel.ts";
 
 /** A client that asks to leave HTTP. */
@@ -25,6 +25,11 @@ export interface Upgrade {
   /** What came after the request's headers. */
   readonly head: Buffer;
 }
+
+/** How a session ended; `refused` is a request that named no protocol that is spoken. */
+type SessionEnd = Outcome | typeof refused;
+
+const refused = { kind: "refused" } as const;
 
 /** Serves one client from its upgrade to its end, and logs that once; never throws. */
 export async function serveSession(
@@ -38,11 +43,12 @@ export async function serveSession(
   const subject = subjectOf(streaming);
   (upgrade.socket as Partial<Socket>).setNoDelay?.(true);
   try {
-    let outcome: Outcome | undefined;
-    if (streaming.kind === "portforward") await serveForward(upgrade, streaming.forward, backend, timing);
-    else outcome = await serveCommand(upgrade, streaming, backend, timing);
+    const end =
+      streaming.kind === "portforward"
+        ? await serveForward(upgrade, streaming.forward, backend, timing)
+        : await serveCommand(upgrade, streaming, backend, timing);
     const ms = Math.round(performance.now() - started);
-    logger.info(`streaming ${streaming.kind}`, { ...subject, ms, ...describe(outcome) });
+    logger.info(`streaming ${streaming.kind}`, { ...subject, ms, ...describe(end) });
   } catch (thrown) {
     upgrade.socket.destroy();
     logger.error(`streaming ${streaming.kind}`, { ...subject, error: String(thrown) });
@@ -54,65 +60,66 @@ async function serveCommand(
   command: CommandRequest,
   backend: StreamingBackend,
   timing: ConnectionTiming,
-): Promise<Outcome | undefined> {
+): Promise<SessionEnd> {
   switch (wireProtocol(request)) {
     case "spdy": {
       const protocol = negotiateSpdy(request, socket, commandProtocols);
-      if (protocol === undefined) return undefined;
+      if (protocol === undefined) return refused;
       if (head.length > 0) socket.unshift(head);
       return serveSpdyCommand(socket, protocol, command, backend, timing);
     }
     case "websocket": {
       const granted = negotiateWebSocket(request, socket, head, commandChannelProtocols);
-      if (granted === undefined) return undefined;
+      if (granted === undefined) return refused;
       return serveWebSocketCommand(granted.webSocket, granted.protocol, command, backend, timing);
     }
     case undefined:
       refuseOther(socket);
-      return undefined;
+      return refused;
   }
 }
 
 async function serveForward(
-  { request, socket, head }: Upgrade,
-  { podId, ports }: PortForwardRequest,
+  upgrade: Upgrade,
+  forward: PortForwardRequest,
   backend: StreamingBackend,
   timing: ConnectionTiming,
-): Promise<void> {
+): Promise<SessionEnd> {
+  const { request, socket, head } = upgrade;
   switch (wireProtocol(request)) {
     case "spdy": {
       const protocol = negotiateSpdy(request, socket, [{ name: portForwardProtocol }]);
-      if (protocol === undefined) return;
+      if (protocol === undefined) return refused;
       if (head.length > 0) socket.unshift(head);
-      await serveSpdyForward(socket, podId, backend, timing);
-      return;
+      await serveSpdyForward(socket, forward.podId, backend, timing);
+      return { kind: "success" };
     }
     case "websocket":
-      await serveForwardOverWebSocket({ request, socket, head }, podId, ports, backend, timing);
-      return;
+      return serveForwardOverWebSocket(upgrade, forward, backend, timing);
     case undefined:
       refuseOther(socket);
+      return refused;
   }
 }
 
 async function serveForwardOverWebSocket(
   { request, socket, head }: Upgrade,
-  podId: string,
-  named: readonly number[],
+  { podId, ports: named }: PortForwardRequest,
   backend: StreamingBackend,
   timing: ConnectionTiming,
-): Promise<void> {
+): Promise<SessionEnd> {
   const ports = named.length > 0 ? named : portsInQuery(request.url ?? "");
-  const isTunnel = (request.headers["sec-websocket-protocol"] ?? "").includes("SPDY/3.1+");
+  const isTunnel = (request.headers["sec-websocket-protocol"] ?? "").includes(spdyTunnelPrefix);
   if (!isTunnel && (ports === undefined || ports.length === 0 || ports.length > maxPorts)) {
     refuse(socket, 400, `1 to ${maxPorts} ports from 1 to 65535 are expected, in the request or as port=`);
-    return;
+    return refused;
   }
   const granted = negotiateWebSocket(request, socket, head, forwardChannelProtocols);
-  if (granted === undefined) return;
+  if (granted === undefined) return refused;
   const { webSocket, protocol } = granted;
   if (protocol.carries === "spdy") await serveSpdyForward(tunnel(webSocket), podId, backend, timing);
   else await serveWebSocketForward(webSocket, protocol.codec, podId, ports ?? [], backend, timing);
+  return { kind: "success" };
 }
 
 /** `port=80&port=81,82`; undefined where one is no port. */
@@ -145,10 +152,7 @@ function subjectOf(streaming: StreamingRequest): Readonly<Record<string, string>
   }
 }
 
-function describe(outcome: Outcome | undefined): Readonly<Record<string, string | number>> {
-  if (outcome === undefined) return {};
-  if (outcome.kind === "exited") return { result: outcome.kind, exitCode: outcome.exitCode };
-  return outcome.kind === "failed"
-    ? { result: outcome.kind, error: outcome.message }
-    : { result: outcome.kind };
+function describe(end: SessionEnd): Readonly<Record<string, string | number>> {
+  if (end.kind === "exited") return { result: end.kind, exitCode: end.exitCode };
+  return end.kind === "failed" ? { result: end.kind, error: end.message } : { result: end.kind };
 }

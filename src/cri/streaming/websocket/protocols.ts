@@ -27,9 +27,12 @@ export type ForwardProtocol =
   | { readonly name: string; readonly carries: "channels"; readonly codec: ChannelCodec }
   | { readonly name: string; readonly carries: "spdy" };
 
+/** With this in front of it, a SPDY protocol's name is that of its tunnel. */
+export const spdyTunnelPrefix = "SPDY/3.1+";
+
 /** The subprotocols of port-forward. */
 export const forwardChannelProtocols: readonly ForwardProtocol[] = [
-  { name: `SPDY/3.1+${portForwardProtocol}`, carries: "spdy" },
+  { name: `${spdyTunnelPrefix}${portForwardProtocol}`, carries: "spdy" },
   { name: "v4.channel.k8s.io", carries: "channels", codec: "binary" },
   { name: "v4.base64.channel.k8s.io", carries: "channels", codec: "base64" },
   { name: "", carries: "channels", codec: "binary" },
