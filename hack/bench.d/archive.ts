@@ -64,7 +64,9 @@ async function writeLayer(path: string): Promise<Blob> {
     if (name !== "busybox") tree.set(`bin/${name}`, { kind: "link", target: "busybox" });
   tree.set("etc/passwd", text("root:x:0:0:root:/root:/bin/sh\n"));
   tree.set("etc/group", text("root:x:0:\n"));
-  const content = Buffer.concat(await Array.fromAsync(writeTar(tree)));
+  const parts: Uint8Array[] = [];
+  for await (const part of writeTar(tree)) parts.push(part);
+  const content = Buffer.concat(parts);
   await writeFile(path, content);
   return {
     digest: sha256(content),
@@ -73,7 +75,11 @@ async function writeLayer(path: string): Promise<Blob> {
   };
 }
 
-function makeImage(name: string, command: readonly string[], layer: Blob): { descriptor: object; blobs: Blob[] } {
+function makeImage(
+  name: string,
+  command: readonly string[],
+  layer: Blob,
+): { descriptor: object; blobs: Blob[] } {
   const config = textBlob({
     architecture: arch === "x64" ? "amd64" : arch,
     os: "linux",

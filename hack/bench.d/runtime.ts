@@ -97,7 +97,9 @@ async function end(child: ChildProcess): Promise<void> {
 
 async function untilReady({ runtime, logFile }: Started, child: ChildProcess): Promise<void> {
   const deadline = Date.now() + readyTimeoutMs;
-  for (let last = "no answer"; ; await sleep(50)) {
+  let last = "no answer";
+  for (;;) {
+    await sleep(50);
     if (child.exitCode !== null) throw new Error(`the daemon ended with ${child.exitCode}; see ${logFile}`);
     if (Date.now() > deadline) throw new Error(`the daemon is not ready (${last}); see ${logFile}`);
     try {
