@@ -7,7 +7,13 @@ import { systemClock } from "./core/clock.ts";
 import type { Container } from "./core/container.ts";
 import { RuntimeError } from "./core/errors.ts";
 import type { Logger } from "./core/logger.ts";
-import { createServices, serve } from "./cri/index.ts";
+import {
+  createSandboxBackend,
+  createServices,
+  defaultStreamingOptions,
+  serve,
+  startStreamingServer,
+} from "./cri/index.ts";
 import { checkHost, missingNecessities, readBootId, readHostFacts } from "./host/index.ts";
 import { openImages } from "./images/index.ts";
 import {
@@ -146,6 +152,8 @@ export async function startDaemon(config: Config, version: string, logger: Logge
         jobs,
       }),
   };
+  const backend = createSandboxBackend(containers, pods);
+  const streaming = undo.use(await startStreamingServer(defaultStreamingOptions, backend, logger));
   undo.use(
     await serve(
       { socket: config.socket, ...groupOf(config.socketGroup) },
@@ -156,6 +164,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
         jobs,
         events,
         health,
+        streaming,
         logger,
         inspection: new Inspection(paths),
         runtimeVersion: version,

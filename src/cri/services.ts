@@ -7,8 +7,10 @@ import { imageFromHost } from "./handlers/admin-image-from-host.ts";
 import { importImage } from "./handlers/admin-import-image.ts";
 import { info } from "./handlers/admin-info.ts";
 import { listJobs } from "./handlers/admin-list-jobs.ts";
+import { attach } from "./handlers/attach.ts";
 import { containerStatus } from "./handlers/container-status.ts";
 import { createContainer } from "./handlers/create-container.ts";
+import { exec } from "./handlers/exec.ts";
 import { execSync } from "./handlers/exec-sync.ts";
 import { getContainerEvents } from "./handlers/get-container-events.ts";
 import { imageFsInfo } from "./handlers/image-fs-info.ts";
@@ -17,6 +19,7 @@ import { listContainers } from "./handlers/list-containers.ts";
 import { listImages } from "./handlers/list-images.ts";
 import { listPodSandbox } from "./handlers/list-pod-sandbox.ts";
 import { podSandboxStatus } from "./handlers/pod-sandbox-status.ts";
+import { portForward } from "./handlers/port-forward.ts";
 import { pullImage } from "./handlers/pull-image.ts";
 import { removeContainer } from "./handlers/remove-container.ts";
 import { removeImage } from "./handlers/remove-image.ts";
@@ -33,6 +36,7 @@ import { updateRuntimeConfig } from "./handlers/update-runtime-config.ts";
 import { version } from "./handlers/version.ts";
 import type { RuntimeHealth } from "./runtime-health.ts";
 import type { Services } from "./server.ts";
+import type { StreamingServer } from "./streaming/index.ts";
 import { unary, type CallVisibility, type UnaryHandler } from "./unary.ts";
 
 /** What the handlers work on. */
@@ -44,13 +48,14 @@ export interface ServicesDeps {
   readonly jobs: JobJournal;
   readonly events: LifecycleEvents;
   readonly health: RuntimeHealth;
+  readonly streaming: StreamingServer;
   readonly logger: Logger;
   readonly runtimeVersion: string;
 }
 
 /** Every RPC that is answered, by service: the table of contents of handlers/. */
 export function createServices(deps: ServicesDeps): Services {
-  const { pods, containers, images, inspection, jobs, health, logger } = deps;
+  const { pods, containers, images, inspection, jobs, health, streaming, logger } = deps;
   const wrap =
     (visibility: CallVisibility) =>
     <Request, Response>(
@@ -79,6 +84,9 @@ export function createServices(deps: ServicesDeps): Services {
       ...notable("UpdateContainerResources", updateContainerResources(containers)),
       ...notable("ReopenContainerLog", reopenContainerLog(containers)),
       ...routine("ExecSync", execSync(containers)),
+      ...notable("Exec", exec(containers, streaming)),
+      ...notable("Attach", attach(containers, streaming)),
+      ...notable("PortForward", portForward(pods, streaming)),
       GetContainerEvents: getContainerEvents(deps.events, containers),
     },
     image: {
