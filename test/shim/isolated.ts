@@ -11,7 +11,16 @@ if (process.env[mark] === undefined) {
   if (file === undefined) throw new Error("no file to isolate");
   const { status } = spawnSync(
     "unshare",
-    ["--mount", "--net", "--propagation=private", "--", process.execPath, ...process.execArgv, file],
+    [
+      "--mount",
+      "--net",
+      "--propagation=private",
+      "--",
+      process.execPath,
+      ...process.execArgv,
+      file,
+      ...process.argv.slice(2),
+    ],
     { stdio: "inherit", env: { ...process.env, [mark]: "1" } },
   );
   process.exit(status ?? 1);

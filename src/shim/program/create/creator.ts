@@ -158,7 +158,7 @@ function cloneInit(plan: InitPlan, entry: CgroupEntry): number {
   const flags = plan.namespaces.cloneFlags | CLONE.PARENT;
   const [ok, result] = pcall(() => clone(flags, entry.into));
   if (!ok && entry.into === undefined) throw result;
-  const pid = ok ? (result as number) : clone(flags);
+  const pid = ok ? result : clone(flags);
   if (pid === 0) runInit({ ...plan, enterV2Late: !ok });
   return pid;
 }

@@ -8,10 +8,9 @@ import { duplicate } from "../ffi/files.ts";
 import type { Waited } from "../ffi/processes.ts";
 import { exit, kill, reap, setName } from "../ffi/processes.ts";
 import { readSignal, signalFd } from "../ffi/signals.ts";
-import { toText } from "../ffi/memory.ts";
 import { resizeTerminal } from "../init/terminal.ts";
 import { InputWriter } from "../stdio/input.ts";
-import { OutputReader } from "../stdio/output.ts";
+import { OutputReader, takeText } from "../stdio/output.ts";
 import { Connection } from "../wire/connection.ts";
 import type { Identity } from "../wire/greeting.ts";
 import { frameReader, replyError, replyOk, unknownRequest } from "../wire/greeting.ts";
@@ -31,6 +30,10 @@ const maxBacklogBytes = 256 * 1024;
 const farewellMs = 30_000;
 
 const signalBase = 128;
+
+/** Exit statuses that the shim understands: the sub-cgroup may be used as it is, or was killed. */
+const endedClean = 0;
+const endedKilled = 1;
 
 /** Serves one connection of the exec socket in a child of the shim, to its end. */
 export function serveExec(
@@ -61,7 +64,7 @@ export function serveExec(
     },
   });
   loop.run();
-  return exit(0);
+  return exit(endedClean);
 }
 
 /**
@@ -78,13 +81,14 @@ class Supervisor {
   private ended: Waited | undefined;
   private timedOut = false;
   private asked = false;
+  private killed = false;
 
   constructor(loop: Loop, target: ExecTarget | undefined, refusal: Failure | undefined) {
     this.loop = loop;
     this.target = target;
     this.refusal = refusal;
     loop.after(requestTimeoutMs, () => {
-      if (!this.asked) exit(1);
+      if (!this.asked) exit(endedClean);
     });
   }
 
@@ -118,7 +122,11 @@ class Supervisor {
   /** The client is gone, before or after the end. */
   abandoned(): void {
     if (this.added !== undefined && this.ended === undefined) this.killAll();
-    exit(0);
+    this.leave();
+  }
+
+  private leave(): never {
+    return exit(this.killed ? endedKilled : endedClean);
   }
 
   private begin(connection: Connection, request: ExecRequest): void {
@@ -153,14 +161,12 @@ class Supervisor {
   }
 
   private read(connection: Connection, fd: number, kind: number): void {
-    const reader = new OutputReader(this.loop, fd, {
-      onBytes: (memory, count) => {
-        connection.sendFrame(kind, toText(memory, count));
-        if (connection.backlog > maxBacklogBytes) this.setPaused(true);
-      },
-      onEnd: () => {
-        this.finishIfDone(connection);
-      },
+    const take = takeText((text) => {
+      connection.sendFrame(kind, text);
+      if (connection.backlog > maxBacklogBytes) this.setPaused(true);
+    });
+    const reader = new OutputReader(this.loop, fd, take, () => {
+      this.finishIfDone(connection);
     });
     this.readers.push(reader);
   }
@@ -197,12 +203,13 @@ class Supervisor {
     const { status, signal } = ended;
     const exitCode = signal === 0 ? status : signalBase + signal;
     connection.sendMessage({ event: "exec-exit", exitCode, signal, timedOut: this.timedOut });
-    this.loop.after(farewellMs, () => exit(0));
+    this.loop.after(farewellMs, () => this.leave());
     connection.end();
   }
 
   /** Everything that the process has begun, also what has left its process tree. */
   private killAll(): void {
+    this.killed = true;
     if (this.target === undefined) return;
     if (this.target.slot !== undefined) this.target.slot.kill();
     else if (this.added !== undefined) killDescendants(this.added.pid, this.target.cgroup);

@@ -158,7 +158,13 @@ export const EPOLL_CTL = { ADD: 1, DEL: 2, MOD: 3 } as const;
 export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const SOCK = { STREAM: 1, DGRAM: 2, SEQPACKET: 5, NONBLOCK: 0x800, CLOEXEC: 0x80000 } as const;
-export const MSG = { DONTWAIT: 0x40, NOSIGNAL: 0x4000, CMSG_CLOEXEC: 0x40000000 } as const;
+export const MSG = {
+  PEEK: 2,
+  TRUNC: 0x20,
+  DONTWAIT: 0x40,
+  NOSIGNAL: 0x4000,
+  CMSG_CLOEXEC: 0x40000000,
+} as const;
 
 /** fallocate(2). */
 export const FALLOC_FL_KEEP_SIZE = 1;

@@ -80,6 +80,7 @@ int accept4(int fd, void *address, void *length, int flags);
 int socketpair(int domain, int type, int protocol, int fds[2]);
 int sendmsg(int fd, const msghdr_buf *message, int flags);
 int recvmsg(int fd, msghdr_buf *message, int flags);
+int recv(int fd, void *buf, size_t count, int flags);
 int send(int fd, const void *buf, size_t count, int flags);
 int getsockopt(int fd, int level, int name, void *value, unsigned *length);
 int shutdown(int fd, int how);
@@ -221,6 +222,7 @@ export interface Libc {
   socketpair(domain: number, type: number, protocol: number, fds: Ints): number;
   sendmsg(fd: number, message: s.Struct<s.Msghdr>, flags: number): number;
   recvmsg(fd: number, message: s.Struct<s.Msghdr>, flags: number): number;
+  recv(fd: number, buf: Pointer | undefined, count: number, flags: number): number;
   send(fd: number, buf: Pointer | string, count: number, flags: number): number;
   getsockopt(fd: number, level: number, name: number, value: Pointer, length: Ints): number;
   shutdown(fd: number, how: number): number;

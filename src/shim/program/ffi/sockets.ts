@@ -90,10 +90,17 @@ export interface Received {
   readonly fds: number[];
 }
 
-/** Receives one message of at most `maxBytes` with its descriptors; `undefined` is not ready (EAGAIN). */
+/**
+ * Receives one message of a SEQPACKET socket, of at most `maxBytes`, with its descriptors; `undefined` is not ready
+ * (EAGAIN). Its length is asked first, so that memory is had for what came and not for what might.
+ */
 export function receiveWithFds(socket: number, maxBytes: number): Received | undefined {
-  const payload = bytes(maxBytes);
-  const message = messageOf(payload, maxBytes);
+  const length = C.recv(socket, undefined, 0, MSG.PEEK | MSG.TRUNC);
+  if (length < 0 && errno() === E.AGAIN) return undefined;
+  if (length > maxBytes) throw failure("internal", `message of ${length} bytes, ${maxBytes} are allowed`);
+  const room = Math.max(length, 1);
+  const payload = bytes(room);
+  const message = messageOf(payload, room);
   const control = struct<CmsgFds>("cmsg_fds");
   message.header.control = control;
   message.header.controllen = sizeOf(control);

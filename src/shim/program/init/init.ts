@@ -86,7 +86,7 @@ export function runInit(plan: InitPlan): never {
     sendWithFds(channels.sync, encode({ error: asFailure(result) }), []);
     exit(startFailed);
   }
-  const { prepared, stdio } = result as Ready;
+  const { prepared, stdio } = result;
   close(channels.sync);
   if (!awaitStart(channels.start)) exit(startFailed);
   const [, thrown] = pcall(() => {

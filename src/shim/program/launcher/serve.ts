@@ -45,10 +45,14 @@ function serve(
       finish(connection, request.seq, () => createPod(request, context.hierarchies));
       return;
     case "remove-pod":
-      finish(connection, request.seq, () => removePod(request, context.hierarchies));
+      finish(connection, request.seq, () => {
+        removePod(request, context.hierarchies);
+      });
       return;
     case "destroy":
-      finish(connection, request.seq, () => destroy(request, context.hierarchies));
+      finish(connection, request.seq, () => {
+        destroy(request, context.hierarchies);
+      });
       return;
     case "shutdown":
       finish(connection, request.seq, () => kill(context.launcherPid, SIG.TERM));

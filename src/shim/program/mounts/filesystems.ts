@@ -28,7 +28,7 @@ export function mountFilesystem(
   close(fs);
   if (!ok && why !== "") throw failure("invalid-argument", `mount ${destination}: ${why}`);
   if (!ok) throw result;
-  const mount = result as number;
+  const mount = result;
   if (options.propagation !== 0) mountSetattr(mount, 0, { propagation: options.propagation }, destination);
   return mount;
 }
@@ -43,7 +43,7 @@ export function emptyFolder(): number {
   });
   close(fs);
   if (!ok) throw result;
-  return result as number;
+  return result;
 }
 
 function configure(fs: number, key: string, value: string | undefined, destination: string): void {

@@ -46,7 +46,7 @@ function configuredOverlay(rootfs: Overlay): number {
   close(fs);
   C.chdir("/");
   if (!ok) throw result;
-  return result as number;
+  return result;
 }
 
 /**
@@ -64,7 +64,7 @@ function classicOverlay(rootfs: Overlay, scratch: string): number {
       mount("overlay", scratch, "overlay", 0, classicOptions(rootfs));
       return openTree(AT.FDCWD, scratch, OPEN_TREE_CLONE);
     });
-    if (ok) sendWithFds(theirs, "ok", [result as number]);
+    if (ok) sendWithFds(theirs, "ok", [result]);
     else sendWithFds(theirs, asFailure(result).message, []);
     exit(0);
   }

@@ -54,5 +54,5 @@ export function makeUserNamespace(uids: readonly SpecIdMapping[], gids: readonly
   kill(child, SIG.KILL);
   waitFor(child);
   if (!made) throw result;
-  return result as number;
+  return result;
 }

@@ -244,14 +244,15 @@ export class Container {
   reapChildren(): void {
     for (let ended = reap(-1); ended !== undefined; ended = reap(-1)) {
       if (ended.pid === this.initPid) this.initEnded(ended);
-      else this.execEnded(ended.pid);
+      else this.execEnded(ended);
     }
   }
 
-  private execEnded(supervisor: number): void {
-    const slot = this.execSlots.get(supervisor);
-    this.execSlots.delete(supervisor);
-    slot?.release();
+  /** A supervisor that ends in any other way than plainly may have killed what is in its slot. */
+  private execEnded({ pid, status, signal }: Waited): void {
+    const slot = this.execSlots.get(pid);
+    this.execSlots.delete(pid);
+    slot?.release(status === 0 && signal === 0 ? "clean" : "killed");
   }
 
   private becomeCreated(init: CreatedInit, fds: readonly number[]): void {

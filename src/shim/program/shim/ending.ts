@@ -69,9 +69,7 @@ export class Ending {
   begin(): void {
     const { made, loop } = this.container;
     const finishedAt = nowNanos();
-    this.quietly(() => {
-      made.cgroup.kill();
-    });
+    this.killStragglers();
     this.writeRecord(finishedAt);
     loop.after(tellWithinMs, () => {
       this.tellOnce();
@@ -135,11 +133,16 @@ export class Ending {
       return;
     }
     loop.after(pauseMs, () => {
-      // Somebody may have entered it between the kill and now.
-      this.quietly(() => {
-        made.cgroup.kill();
-      });
+      this.killStragglers();
       this.removeCgroup(Math.min(pauseMs * 2, longestRemovalPauseMs), waitedMs + pauseMs);
+    });
+  }
+
+  /** Asked first: with a pid namespace of its own all is dead already, and a kill can cost milliseconds. */
+  private killStragglers(): void {
+    const { cgroup } = this.container.made;
+    this.quietly(() => {
+      if (!cgroup.isEmpty()) cgroup.kill();
     });
   }
 

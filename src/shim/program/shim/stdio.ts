@@ -1,11 +1,11 @@
 import { frameStderr, frameStdin, frameStdinEof, frameStdout } from "../../protocol/frame.ts";
 import { duplicate } from "../ffi/files.ts";
-import type { Bytes } from "../ffi/memory.ts";
-import { toText } from "../ffi/memory.ts";
 import { resizeTerminal } from "../init/terminal.ts";
 import { failure } from "../ffi/error.ts";
 import { InputWriter } from "../stdio/input.ts";
-import { OutputReader } from "../stdio/output.ts";
+import type { ContainerLog, LogStream } from "../log/index.ts";
+import type { OutputTaker } from "../stdio/output.ts";
+import { OutputReader, takeText } from "../stdio/output.ts";
 import type { Connection } from "../wire/connection.ts";
 import type { Loop } from "../wire/loop.ts";
 
@@ -22,14 +22,6 @@ export interface AttachedStreams {
   readonly stderr: boolean;
 }
 
-/** Where output is kept, besides those who are attached. */
-export interface OutputSink {
-  write(stream: "stdout" | "stderr", text: string): void;
-  /** True while no more should come; the log says when that is over, within a bounded time. */
-  readonly isFull: boolean;
-  onWritable(listener: () => void): void;
-}
-
 /** The container's ends: a terminal's master for all, or one pipe each. */
 export type StdioEnds =
   | { readonly kind: "terminal"; readonly master: number }
@@ -40,7 +32,7 @@ export class ContainerStdio {
   private readonly readers: OutputReader[] = [];
   private readonly input: InputWriter;
   private readonly master: number;
-  private readonly sink: OutputSink | undefined;
+  private readonly log: ContainerLog | undefined;
   private readonly stdinMode: "closed" | "open" | "open-once";
   private readonly onEnd: (this: void) => void;
   private attached: { readonly connection: Connection; readonly streams: AttachedStreams }[] = [];
@@ -49,13 +41,13 @@ export class ContainerStdio {
     loop: Loop,
     ends: StdioEnds,
     stdinMode: "closed" | "open" | "open-once",
-    sink: OutputSink | undefined,
+    log: ContainerLog | undefined,
     onEnd: (this: void) => void,
   ) {
-    this.sink = sink;
+    this.log = log;
     this.stdinMode = stdinMode;
     this.onEnd = onEnd;
-    sink?.onWritable(() => {
+    log?.onWritable(() => {
       this.setPaused(false);
     });
     if (ends.kind === "terminal") {
@@ -117,29 +109,31 @@ export class ContainerStdio {
     for (const reader of this.readers) reader.close();
   }
 
-  private read(loop: Loop, fd: number, stream: "stdout" | "stderr"): void {
+  private read(loop: Loop, fd: number, stream: LogStream): void {
     const kind = stream === "stdout" ? frameStdout : frameStderr;
-    const reader = new OutputReader(loop, fd, {
-      onBytes: (memory, count) => {
-        this.take(stream, kind, memory, count);
-      },
-      onEnd: () => {
-        if (this.ended) {
-          this.input.close();
-          this.onEnd();
-        }
-      },
+    const { log } = this;
+    const take =
+      log === undefined
+        ? takeText((text) => {
+            this.send(kind, text);
+          })
+        : this.takeInto(log, stream, kind);
+    const reader = new OutputReader(loop, fd, take, () => {
+      if (!this.ended) return;
+      this.input.close();
+      this.onEnd();
     });
     this.readers.push(reader);
   }
 
-  private take(stream: "stdout" | "stderr", kind: number, memory: Bytes, count: number): void {
-    if (this.sink === undefined && this.attached.length === 0) return;
-    const text = toText(memory, count);
-    if (this.attached.length > 0) this.send(kind, text);
-    if (this.sink === undefined) return;
-    this.sink.write(stream, text);
-    if (this.sink.isFull) this.setPaused(true);
+  /** The log reads by itself, into its own memory; only those who are attached need a copy. */
+  private takeInto(log: ContainerLog, stream: LogStream, kind: number): OutputTaker {
+    return (fd) => {
+      const got = log.readFrom(fd, stream);
+      if (got !== undefined && got > 0 && this.attached.length > 0) this.send(kind, log.lastText(stream));
+      if (log.isFull) this.setPaused(true);
+      return got;
+    };
   }
 
   private setPaused(paused: boolean): void {

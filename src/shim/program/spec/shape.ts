@@ -76,7 +76,7 @@ export function list(item: Shape): Shape {
       if (type(value) === "table" && next(value as object)[0] === undefined) return;
       refuse(path, "must be an array");
     }
-    (value as unknown[]).forEach((element, index) => {
+    value.forEach((element, index) => {
       item(element, `${path}[${index}]`);
     });
   };

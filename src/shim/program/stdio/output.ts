@@ -2,39 +2,47 @@ import { EPOLL } from "../ffi/constants.ts";
 import { E, errno } from "../ffi/error.ts";
 import { close, setNonblocking } from "../ffi/files.ts";
 import { C } from "../ffi/libc.ts";
-import type { Bytes } from "../ffi/memory.ts";
-import { bytes } from "../ffi/memory.ts";
+import { bytes, toText } from "../ffi/memory.ts";
 import type { Loop } from "../wire/loop.ts";
 
 /** Bytes taken from a process's output at once: what a pipe holds. */
-export const outputBytes = 64 * 1024;
+const outputBytes = 64 * 1024;
 
 const buffer = bytes(outputBytes);
 
-/** Who gets a process's output. */
-export interface OutputHandlers {
-  /** `count` bytes at `memory`, which is used again after the call. */
-  onBytes(this: void, memory: Bytes, count: number): void;
-  /** The writers are gone. */
-  onEnd(this: void): void;
+/** Takes what a descriptor has: the number of bytes, 0 at the end, `undefined` where nothing is there yet. */
+export type OutputTaker = (this: void, fd: number) => number | undefined;
+
+/** A taker that hands out what it read as a string. */
+export function takeText(onText: (this: void, text: string) => void): OutputTaker {
+  return (fd) => {
+    const got = C.read(fd, buffer, outputBytes);
+    if (got > 0) {
+      onText(toText(buffer, got));
+      return got;
+    }
+    const number = got < 0 ? errno() : 0;
+    // EIO is how a terminal says that its last process has gone.
+    return number === E.AGAIN || number === E.INTR ? undefined : 0;
+  };
 }
 
-/** Reads one end of a pipe, or a terminal's master, as the loop finds it ready. */
+/** One end of a pipe, or a terminal's master, read as the loop finds it ready. */
 export class OutputReader {
-  readonly fd: number;
+  private readonly fd: number;
   private readonly loop: Loop;
-  private readonly handlers: OutputHandlers;
+  private readonly take: OutputTaker;
+  private readonly onEnd: (this: void) => void;
   private open = true;
   private paused = false;
 
-  constructor(loop: Loop, fd: number, handlers: OutputHandlers) {
+  constructor(loop: Loop, fd: number, take: OutputTaker, onEnd: (this: void) => void) {
     this.fd = fd;
     this.loop = loop;
-    this.handlers = handlers;
+    this.take = take;
+    this.onEnd = onEnd;
     setNonblocking(fd);
-    loop.add(fd, EPOLL.IN, () => {
-      this.read();
-    });
+    this.watch();
   }
 
   get isOpen(): boolean {
@@ -45,15 +53,12 @@ export class OutputReader {
   setPaused(paused: boolean): void {
     if (!this.open || this.paused === paused) return;
     this.paused = paused;
-    // Without any event epoll would still report EPOLLHUP, again and again.
+    // Removed rather than left without events: epoll would still report EPOLLHUP, again and again.
     if (paused) this.loop.remove(this.fd);
-    else
-      this.loop.add(this.fd, EPOLL.IN, () => {
-        this.read();
-      });
+    else this.watch();
   }
 
-  /** Reads what is there now, at most a pipe's worth: so that what was written before an exit comes before it. */
+  /** Reads what is there now, at most a pipe's worth. */
   drain(): void {
     if (this.open && !this.paused) this.read();
   }
@@ -66,16 +71,16 @@ export class OutputReader {
     close(this.fd);
   }
 
+  private watch(): void {
+    this.loop.add(this.fd, EPOLL.IN, () => {
+      this.read();
+    });
+  }
+
   private read(): void {
-    const got = C.read(this.fd, buffer, outputBytes);
-    if (got > 0) {
-      this.handlers.onBytes(buffer, got);
-      return;
-    }
-    const number = got < 0 ? errno() : 0;
-    if (number === E.AGAIN || number === E.INTR) return;
-    // EIO is how a terminal says that its last process has gone.
+    const { take } = this;
+    if (take(this.fd) !== 0) return;
     this.close();
-    this.handlers.onEnd();
+    this.onEnd();
   }
 }
