@@ -18,7 +18,7 @@ const setUp = [
   "mkdir -p /run/netns",
   "ip link set lo up",
   "echo ready",
-  "exec sleep infinity",
+  "{ sleep infinity & wait; }",
 ].join(" && ");
 
 /**
