@@ -1,9 +1,11 @@
+import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import {
   copyFileSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  readdirSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -123,6 +125,17 @@ export class TestHost implements AsyncDisposable {
     await container.shim.start(wait);
     const record = await container.exit;
     return { record, lines: container.logLines() };
+  }
+
+  /** Expects that it can't be made; returns the id that it had. */
+  async createFails(
+    args: readonly string[],
+    change: SpecChange,
+    expected: { readonly message: RegExp },
+  ): Promise<string> {
+    const before = new Set(readdirSync(this.folder));
+    await assert.rejects(this.create(args, change), expected);
+    return readdirSync(this.folder).find((name) => !before.has(name) && /^[0-9a-f]{16}$/.test(name)) ?? "";
   }
 
   /** Runs a shell script. */

@@ -67,7 +67,9 @@ export interface InitReady {
   readonly warnings: readonly string[];
 }
 
+/** Exit statuses of a process that never was, as shells have them. */
 const startFailed = 127;
+const startDenied = 126;
 const maxSyncBytes = 4096;
 
 /**
@@ -94,9 +96,10 @@ export function runInit(plan: InitPlan): never {
     takeStdio(stdio);
     executeProcess(prepared, plan.filter);
   });
-  const text = encode(asFailure(thrown));
+  const problem = asFailure(thrown);
+  const text = encode(problem);
   C.write(channels.status, text, text.length);
-  exit(startFailed);
+  exit(problem.code === "permission-denied" ? startDenied : startFailed);
 }
 
 interface Stdio {
