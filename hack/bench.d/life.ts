@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { Options } from "./options.ts";
 import { inTurn, type Samples } from "./samples.ts";
 import {
   checkContainer,
@@ -21,10 +22,11 @@ const stopTimeoutSeconds = 10;
 /** The life of a pod with one container, step by step, round by round, the runtimes taking turns. */
 export async function measureLife(
   all: readonly Samples[],
-  rounds: number,
+  { rounds, roundsBudgetMs }: Pick<Options, "rounds" | "roundsBudgetMs">,
   signal: AbortSignal,
 ): Promise<void> {
-  for (let round = -warmUpRounds; round < rounds; round++) {
+  const deadline = Date.now() + roundsBudgetMs;
+  for (let round = -warmUpRounds; round < rounds && (round <= 0 || Date.now() < deadline); round++) {
     signal.throwIfAborted();
     const keep = round >= 0;
     await inTurn(all, "life", round + warmUpRounds, async (samples) => {

@@ -71,7 +71,7 @@ async function bench(options: Options, undo: AsyncDisposableStack, signal: Abort
 
   if (options.phases.has("life")) {
     say("the life of a pod and its container");
-    await measureLife(all, options.rounds, signal);
+    await measureLife(all, options, signal);
   }
   if (options.phases.has("many") || options.phases.has("memory")) {
     say("fifty pods in a row");

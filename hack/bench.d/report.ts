@@ -40,7 +40,7 @@ export function headText(options: Options, all: readonly Samples[]): string {
   return [
     `${cpus().length} x ${model}, Linux ${release()}, Node ${process.versions.node}, load ${load.join(" ")}`,
     ...all.map(({ runtime }) => `${runtime.name}: ${runtime.version}`),
-    `median / p99 of ${options.rounds} rounds; Pss with 50 alive; log of ${options.logBytes / 1e6} MB in lines of 100 bytes`,
+    `median / p99 of up to ${options.rounds} rounds; Pss with 50 alive; log of ${options.logBytes / 1e6} MB in lines of 100 bytes`,
     "",
   ].join("\n");
 }
