@@ -40,11 +40,15 @@ export async function runCommand(
     const { exitCode } = await backend.exec(request.exec, io);
     return exitCode === 0 ? { kind: "success" } : { kind: "exited", exitCode };
   } catch (thrown) {
-    const doing =
-      request.kind === "exec" ? "error executing command in container" : "error attaching to container";
-    return { kind: "failed", message: `${doing}: ${asRuntimeError(thrown).message}` };
+    if (channels.signal.aborted) return { kind: "failed", message: "the client left" };
+    return { kind: "failed", message: `${failing[request.kind]}: ${asRuntimeError(thrown).message}` };
   }
 }
+
+const failing = {
+  exec: "error executing command in container",
+  attach: "error attaching to container",
+} as const;
 
 /** The streams that a request names. */
 export function streamsOf(request: CommandRequest): ExecRequest | AttachRequest {

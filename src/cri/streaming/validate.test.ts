@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { hasCode } from "../../core/errors.ts";
+import { checkPorts, checkRunning, checkStreams } from "./validate.ts";
+
+const streams = { tty: false, stdin: false, stdout: false, stderr: false };
+
+void test("validate: a terminal has no stderr, and there is something to carry", () => {
+  checkStreams({ ...streams, stdout: true, stderr: true });
+  checkStreams({ ...streams, tty: true, stdin: true });
+  for (const wrong of [
+    streams,
+    { ...streams, tty: true },
+    { ...streams, tty: true, stdout: true, stderr: true },
+  ]) {
+    assert.throws(
+      () => {
+        checkStreams(wrong);
+      },
+      (thrown) => hasCode(thrown, "invalid-argument"),
+    );
+  }
+});
+
+void test("validate: ports are from 1 to 65535, and not more than fit", () => {
+  checkPorts([]);
+  checkPorts([1, 65_535]);
+  for (const wrong of [[0], [-1], [80, 65_536], new Array<number>(65).fill(80)]) {
+    assert.throws(
+      () => {
+        checkPorts(wrong);
+      },
+      (thrown) => hasCode(thrown, "invalid-argument"),
+    );
+  }
+});
+
+void test("validate: only a running container is joined", () => {
+  checkRunning({ id: "c1", state: { state: "running" } });
+  for (const state of ["created", "exited"]) {
+    assert.throws(
+      () => {
+        checkRunning({ id: "c1", state: { state } });
+      },
+      (thrown) => hasCode(thrown, "failed-precondition") && thrown.message.includes("c1"),
+    );
+  }
+});
