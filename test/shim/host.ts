@@ -159,9 +159,10 @@ export function logLinesOf(path: string): string[] {
     .map((line) => line.slice(line.indexOf(" ") + 1));
 }
 
-function makeRootfs(path: string): void {
+/** A root file system of busybox, but for the named folders. */
+export function makeRootfs(path: string, without: readonly string[] = []): void {
   for (const name of ["bin", "etc", "proc", "sys", "dev", "tmp", "var", "root"]) {
-    mkdirSync(join(path, name), { recursive: true });
+    if (!without.includes(name)) mkdirSync(join(path, name), { recursive: true });
   }
   copyFileSync("/bin/busybox", join(path, "bin/busybox"));
   for (const applet of applets) symlinkSync("busybox", join(path, "bin", applet));
