@@ -35,7 +35,9 @@ test("namespaces: six of its own, or the host's where the spec names none", asyn
   own.forEach((link, index) => {
     assert.notEqual(link, ours[index], names[index]);
   });
-  const shared = (await output(read, { linux: without("pid", "network", "ipc", "uts", "cgroup") })).split("\n");
+  const shared = (await output(read, { linux: without("pid", "network", "ipc", "uts", "cgroup") })).split(
+    "\n",
+  );
   assert.deepEqual(
     [shared[0], shared[1], shared[3], shared[4], shared[5]],
     [ours[0], ours[1], ours[3], ours[4], ours[5]],
@@ -66,16 +68,32 @@ test("namespaces: a user namespace, with maps of several lines; exec enters it",
     { containerID: 0, hostID: 100000, size: 1000 },
     { containerID: 1000, hostID: 300000, size: 64536 },
   ];
-  const container = await host.create(["sh", "-c", "id -u; cat /proc/self/uid_map; touch /dev/shm/x && ls -n /dev/shm/x | cut -c1-20; sleep 100"], {
-    linux: { namespaces: [...kinds, "user" as const].map((type) => ({ type })), uidMappings: mappings, gidMappings: mappings },
-  });
+  const container = await host.create(
+    [
+      "sh",
+      "-c",
+      "id -u; cat /proc/self/uid_map; touch /dev/shm/x && ls -n /dev/shm/x | cut -c1-20; sleep 100",
+    ],
+    {
+      linux: {
+        namespaces: [...kinds, "user" as const].map((type) => ({ type })),
+        uidMappings: mappings,
+        gidMappings: mappings,
+      },
+    },
+  );
   await container.shim.start(wait);
   const status = readFileSync(`/proc/${container.created.pid}/status`, "utf8");
   assert.match(status, /^Uid:\t100000\t/m);
   let seen = "";
   const session = await container.shim.exec(
     {
-      process: { args: ["sh", "-c", "id -u; cat /proc/self/gid_map"], cwd: "/", env: ["PATH=/bin"], user: { uid: 1000, gid: 1000 } },
+      process: {
+        args: ["sh", "-c", "id -u; cat /proc/self/gid_map"],
+        cwd: "/",
+        env: ["PATH=/bin"],
+        user: { uid: 1000, gid: 1000 },
+      },
       stdin: "closed",
       timeoutMs: 0,
       drainMs: 1000,
@@ -91,25 +109,47 @@ test("namespaces: a user namespace, with maps of several lines; exec enters it",
 });
 
 test("hostname and sysctls are the container's own", async () => {
-  const change = { spec: { hostname: "box" }, linux: { sysctl: { "net.ipv4.ip_forward": "1", "kernel.shm_rmid_forced": "1" } } };
-  assert.equal(await output("hostname; cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shm_rmid_forced", change), "box\n1\n1");
+  const change = {
+    spec: { hostname: "box" },
+    linux: { sysctl: { "net.ipv4.ip_forward": "1", "kernel.shm_rmid_forced": "1" } },
+  };
+  assert.equal(
+    await output("hostname; cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shm_rmid_forced", change),
+    "box\n1\n1",
+  );
   assert.equal(readFileSync("/proc/sys/net/ipv4/ip_forward", "utf8"), "0\n");
 });
 
 test("CVE-2022-0532: a sysctl of a namespace that is the host's is refused", async () => {
-  await host.createFails(["true"], { linux: { ...without("network"), sysctl: { "net.ipv4.ip_forward": "1" } } }, {
-    message: /net.ipv4.ip_forward is of the network namespace, which is not the container's own/,
-  });
+  await host.createFails(
+    ["true"],
+    { linux: { ...without("network"), sysctl: { "net.ipv4.ip_forward": "1" } } },
+    {
+      message: /net.ipv4.ip_forward is of the network namespace, which is not the container's own/,
+    },
+  );
 });
 
 test("capabilities: exactly those of the spec; CVE-2022-29162: inheritable and ambient empty unless asked", async () => {
   const show = "grep Cap /proc/self/status";
-  const sets = { bounding: ["CAP_CHOWN", "CAP_KILL"], effective: ["CAP_CHOWN"], permitted: ["CAP_CHOWN", "CAP_KILL"] };
+  const sets = {
+    bounding: ["CAP_CHOWN", "CAP_KILL"],
+    effective: ["CAP_CHOWN"],
+    permitted: ["CAP_CHOWN", "CAP_KILL"],
+  };
   assert.deepEqual(
-    (await output(show, { process: { capabilities: sets, noNewPrivileges: false } })).split("\n").map((line) => line.split("\t")[1]),
+    (await output(show, { process: { capabilities: sets, noNewPrivileges: false } }))
+      .split("\n")
+      .map((line) => line.split("\t")[1]),
     ["0000000000000000", "0000000000000021", "0000000000000021", "0000000000000021", "0000000000000000"],
   );
-  const ambient = { bounding: ["CAP_NET_RAW"], permitted: ["CAP_NET_RAW"], effective: ["CAP_NET_RAW"], inheritable: ["CAP_NET_RAW"], ambient: ["CAP_NET_RAW"] };
+  const ambient = {
+    bounding: ["CAP_NET_RAW"],
+    permitted: ["CAP_NET_RAW"],
+    effective: ["CAP_NET_RAW"],
+    inheritable: ["CAP_NET_RAW"],
+    ambient: ["CAP_NET_RAW"],
+  };
   const asUser = { user: { uid: 1000, gid: 1000 }, capabilities: ambient };
   assert.deepEqual(
     (await output(show, { process: asUser })).split("\n").map((line) => line.split("\t")[1]),
@@ -118,24 +158,33 @@ test("capabilities: exactly those of the spec; CVE-2022-29162: inheritable and a
 });
 
 test("capabilities: what this host lacks is left out with a warning", async () => {
-  const container = await host.create(["true"], { process: { capabilities: { bounding: ["CAP_SYS_RESOURCE", "CAP_CHOWN"] } } });
+  const container = await host.create(["true"], {
+    process: { capabilities: { bounding: ["CAP_SYS_RESOURCE", "CAP_CHOWN"] } },
+  });
   const [, hex = "0"] = /CapPrm:\t([0-9a-f]+)/.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
   const held = BigInt(`0x${hex}`);
   const expected = (held >> 24n) & 1n ? [] : ["CAP_SYS_RESOURCE"];
-  assert.equal(container.created.warnings.filter((text) => text.includes("CAP_SYS_RESOURCE")).length, expected.length);
+  assert.equal(
+    container.created.warnings.filter((text) => text.includes("CAP_SYS_RESOURCE")).length,
+    expected.length,
+  );
   await container.shim.delete(wait);
 });
 
-test("no_new_privs: a setuid binary works without it and does not with it", { skip: process.arch !== "x64" }, async () => {
-  const path = join(host.rootfs, "bin/exit-euid");
-  writeFileSync(path, exitWithEuid());
-  chmodSync(path, 0o4755);
-  const user = { uid: 100, gid: 100 };
-  const kept = await host.run(["exit-euid"], { process: { user, noNewPrivileges: true } });
-  assert.equal(kept.record.exitCode, 100);
-  const raised = await host.run(["exit-euid"], { process: { user, noNewPrivileges: false } });
-  assert.equal(raised.record.exitCode, 0);
-});
+test(
+  "no_new_privs: a setuid binary works without it and does not with it",
+  { skip: process.arch !== "x64" },
+  async () => {
+    const path = join(host.rootfs, "bin/exit-euid");
+    writeFileSync(path, exitWithEuid());
+    chmodSync(path, 0o4755);
+    const user = { uid: 100, gid: 100 };
+    const kept = await host.run(["exit-euid"], { process: { user, noNewPrivileges: true } });
+    assert.equal(kept.record.exitCode, 100);
+    const raised = await host.run(["exit-euid"], { process: { user, noNewPrivileges: false } });
+    assert.equal(raised.record.exitCode, 0);
+  },
+);
 
 /** A static x86-64 program that ends with its effective user id as status: busybox gives such rights up by itself. */
 function exitWithEuid(): Buffer {
@@ -166,7 +215,12 @@ test("rlimits: all sixteen are set, the spec's among them", async () => {
   assert.match(limits, /Max open files\s+1024\s+\d+/);
   assert.match(limits, /Max core file size\s+0\s+/);
   const asked = await output("cat /proc/self/limits", {
-    process: { rlimits: [{ type: "RLIMIT_NOFILE", soft: 77, hard: 88 }, { type: "RLIMIT_CORE", soft: 5, hard: 6 }] },
+    process: {
+      rlimits: [
+        { type: "RLIMIT_NOFILE", soft: 77, hard: 88 },
+        { type: "RLIMIT_CORE", soft: 5, hard: 6 },
+      ],
+    },
   });
   assert.match(asked, /Max open files\s+77\s+88/);
   assert.match(asked, /Max core file size\s+5\s+6/);
@@ -210,14 +264,22 @@ test("CVE-2016-9962: no descriptor but 0, 1 and 2 reaches the command", async ()
   assert.equal(await output("ls /proc/self/fd | tr '\\n' ' '"), "0 1 2 3 ");
 });
 
-for (const [what, link] of [["a folder", "tmp"], ["nowhere", "/nowhere"], ["outside", "../../../../../../tmp"]] as const) {
+for (const [what, link] of [
+  ["a folder", "tmp"],
+  ["nowhere", "/nowhere"],
+  ["outside", "../../../../../../tmp"],
+] as const) {
   test(`CVE-2019-19921: an image whose /proc is a symlink to ${what} is refused`, async () => {
     const rootfs = join(host.folder, `symlinked-${what.replace(" ", "-")}`);
     makeRootfs(rootfs, ["proc"]);
     symlinkSync(link, join(rootfs, "proc"));
-    await host.createFails(["true"], { request: { rootfs: { kind: "directory", path: rootfs } } }, {
-      message: /mount \/proc: it is a symlink to/,
-    });
+    await host.createFails(
+      ["true"],
+      { request: { rootfs: { kind: "directory", path: rootfs } } },
+      {
+        message: /mount \/proc: it is a symlink to/,
+      },
+    );
   });
 }
 
@@ -257,7 +319,11 @@ test("seccomp: the filter holds from execve on, with no_new_privs and without", 
 test("seccomp: a filter that is no array of instructions is refused", async () => {
   const path = join(host.folder, "bad.bpf");
   writeFileSync(path, "abc");
-  await host.createFails(["true"], { request: { seccompFilter: { path, flags: [] } } }, { message: /3 bytes are no array/ });
+  await host.createFails(
+    ["true"],
+    { request: { seccompFilter: { path, flags: [] } } },
+    { message: /3 bytes are no array/ },
+  );
 });
 
 /** `struct sock_filter[]`: the given system calls fail with `errno`, all others pass. */
@@ -278,10 +344,18 @@ function denying(calls: readonly number[], errno: number): Buffer {
 }
 
 test("devices: the default nodes, links, and what the spec adds", async () => {
-  const seen = await output("ls -l /dev/null /dev/mine /dev/fd /dev/ptmx | awk '{print $1, $NF}'; echo x > /dev/null; head -c 3 /dev/zero | wc -c", {
-    linux: { devices: [{ type: "c", path: "/dev/mine", major: 1, minor: 5, fileMode: 0o640, uid: 5, gid: 6 }] },
-  });
-  assert.equal(seen, "lrwxrwxrwx /proc/self/fd\ncrw-r----- /dev/mine\ncrw-rw-rw- /dev/null\nlrwxrwxrwx pts/ptmx\n3");
+  const seen = await output(
+    "ls -l /dev/null /dev/mine /dev/fd /dev/ptmx | awk '{print $1, $NF}'; echo x > /dev/null; head -c 3 /dev/zero | wc -c",
+    {
+      linux: {
+        devices: [{ type: "c", path: "/dev/mine", major: 1, minor: 5, fileMode: 0o640, uid: 5, gid: 6 }],
+      },
+    },
+  );
+  assert.equal(
+    seen,
+    "lrwxrwxrwx /proc/self/fd\ncrw-r----- /dev/mine\ncrw-rw-rw- /dev/null\nlrwxrwxrwx pts/ptmx\n3",
+  );
 });
 
 test("read-only root: nothing can be written but volumes; the working folder was made before", async () => {

@@ -18,7 +18,7 @@ import { encode } from "../json.ts";
 import type { CgroupView } from "../mounts/cgroup-mount.ts";
 import { addDevices, isDevice, makeDevices } from "../mounts/devices.ts";
 import { makeReadonly, maskPaths } from "../mounts/masks.ts";
-import { attachRoot, enterRoot } from "../mounts/pivot.ts";
+import { attachRoot, enterRoot, openPlace } from "../mounts/pivot.ts";
 import type { PlannedMount } from "../mounts/plan.ts";
 import { attachMount, hasFreshDev } from "../mounts/plan.ts";
 import type { NewRoot } from "../mounts/targets.ts";
@@ -123,13 +123,14 @@ function setUp(plan: InitPlan): Ready {
   closeEntry(plan.entry);
   if (C.setsid() < 0) throw sysError("setsid");
   const procfs = openProcfs();
+  const place = openPlace(plan.bundle);
   if (namespaces.newUser) awaitGo(channels.sync);
   if ((namespaces.all & CLONE.NEWUSER) !== 0) becomeRootInside();
   enterInside(namespaces);
   if (namespaces.newCgroup) unshare(CLONE.NEWCGROUP);
   setNames(spec);
   setSysctls(procfs, spec.linux);
-  const root = buildRoot(plan);
+  const root = buildRoot(plan, place);
   const terminal =
     spec.process.terminal === true ? openTerminal(root.fd, spec.process.consoleSize) : undefined;
   if (terminal !== undefined) bindConsole(root, terminal.slave);
@@ -185,9 +186,9 @@ function requireOwnUts(linux: SpecLinux): void {
   }
 }
 
-function buildRoot(plan: InitPlan): NewRoot {
+function buildRoot(plan: InitPlan, place: number): NewRoot {
   const { spec, mounts } = plan;
-  const root = attachRoot(plan.rootfs, plan.bundle);
+  const root = attachRoot(plan.rootfs, place, plan.bundle);
   for (const planned of mounts) attachMount(root, planned, plan.cgroups);
   if (hasFreshDev(mounts)) makeDevices(root, spec.linux.devices ?? []);
   else addDevices(root, spec.linux.devices ?? []);

@@ -6,13 +6,17 @@ import { C } from "../ffi/libc.ts";
 import { mount, mountSetattr, moveMount, pivotRoot } from "../ffi/mounts.ts";
 import type { NewRoot } from "./targets.ts";
 
+/** The folder that the root is attached over: opened before the user changes, for it is closed to all but root. */
+export function openPlace(bundle: string): number {
+  return open(bundle, O.PATH | O.DIRECTORY);
+}
+
 /**
  * Attaches the detached root over the bundle's folder, in a mount namespace that from here on only receives what is
  * mounted on the host (`slave`), and sends nothing back.
  */
-export function attachRoot(rootfs: number, bundle: string): NewRoot {
+export function attachRoot(rootfs: number, place: number, bundle: string): NewRoot {
   mount(undefined, "/", undefined, MS.REC | MS.SLAVE);
-  const place = open(bundle, O.PATH | O.DIRECTORY);
   moveMount(rootfs, place, bundle);
   close(place);
   if (C.fchdir(rootfs) < 0) throw sysError("chdir", bundle);
