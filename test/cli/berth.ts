@@ -55,30 +55,27 @@ export class Berth {
   }
 }
 
-/** Waits for the end of a program, and gives what it wrote. */
+/** Waits for the end of a program, and gives what it writes from now on. */
 export async function ended(child: ChildProcess): Promise<BerthResult> {
-  const [stdout, stderr, [status]] = await Promise.all([
-    textOf(child.stdout),
-    textOf(child.stderr),
-    once(child, "close") as Promise<[number | null]>,
-  ]);
-  return { status, stdout, stderr };
+  const stdout = gather(child.stdout);
+  const stderr = gather(child.stderr);
+  const [status] = (await once(child, "close")) as [number | null];
+  return { status, stdout: stdout(), stderr: stderr() };
 }
 
-/** Resolves once a stream has given this text. */
-export async function untilText(stream: Readable | null, expected: string): Promise<void> {
+/** Resolves once a stream has given this; others may read it too. */
+export async function untilText(stream: Readable | null, expected: RegExp): Promise<void> {
   if (stream === null) throw new Error("no stream");
   const signal = AbortSignal.timeout(15_000);
   let seen = "";
-  while (!seen.includes(expected)) {
+  while (!expected.test(seen)) {
     const [chunk] = (await once(stream, "data", { signal })) as [Buffer];
     seen += chunk.toString();
   }
 }
 
-async function textOf(stream: NodeJS.ReadableStream | null): Promise<string> {
-  if (stream === null) return "";
+function gather(stream: Readable | null): () => string {
   const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString();
+  stream?.on("data", (chunk: Buffer) => chunks.push(chunk));
+  return () => Buffer.concat(chunks).toString();
 }

@@ -127,7 +127,7 @@ for (const [script, status] of [
 
 test("berth: run --rm that is interrupted removes its pod", async () => {
   const child = berth.start("run", "--rm", testImage, "sh", "-c", "echo ready; exec sleep 1000");
-  await untilText(child.stdout, "ready");
+  await untilText(child.stdout, /ready/);
   child.kill("SIGINT");
   const { status } = await ended(child);
   assert.equal(status, 130);
@@ -145,7 +145,9 @@ test("berth: run of a command that is not there names it and leaves no pod", asy
 test("berth: logs follows over a rotation until the container ends", async () => {
   const script = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo line $i; sleep 0.2; done";
   await using _pod = await running("talker", script);
-  const following = ended(berth.start("logs", "--follow", "talker"));
+  const child = berth.start("logs", "--follow", "talker");
+  const following = ended(child);
+  await untilText(child.stdout, /line 1/);
   const { status: container } = await berth.json<{ status: { id: string; log_path: string } }>(
     "inspect",
     "talker",
@@ -186,7 +188,7 @@ async function untilLines(name: string, count: number): Promise<string[]> {
 test("berth: a closed reader is no error", async () => {
   await using _pod = await running("flood", "yes | head -n 200000; sleep 1000");
   const child = berth.start("logs", "-f", "flood");
-  await untilText(child.stdout, "y\n");
+  await untilText(child.stdout, /y\n/);
   child.stdout?.destroy();
   const [status] = (await once(child, "exit")) as [number | null];
   assert.equal(status, 0);

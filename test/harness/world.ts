@@ -11,8 +11,21 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** Set-up of a world: mounts that both sides see, a /run of its own, loopback. */
+/** How the scripts in hack/ have a part of the cgroup hierarchies to themselves; worlds do it the same way. */
+const cgroupFunctions = join(import.meta.dirname, "../../hack/lib/cgroups.bash");
+
+/** Enters that part (its name is $2), then the namespaces. */
+const enterNamespaces = [
+  'source "$1"',
+  'enter_cgroup "$2"',
+  "exec unshare --mount --net --pid --uts --ipc --cgroup --fork --kill-child --mount-proc --propagation private " +
+    'bash -c "$3" world "$1" "$2"',
+].join(" && ");
+
+/** Set-up of a world: mounts that both sides see, its own cgroups alone, a /run of its own, loopback. */
 const setUp = [
+  'source "$1"',
+  'narrow_cgroups "$2"',
   "mount --make-rshared /",
   "mount -t tmpfs -o mode=0755 tmpfs /run",
   "mkdir -p /run/netns",
@@ -22,9 +35,9 @@ const setUp = [
 ].join(" && ");
 
 /**
- * A machine of its own for one test file: namespaces for mounts, network, processes and names, held by one process.
- * When that process is killed, everything that ran or was mounted inside is gone with it; cgroups, which have no
- * such namespace here, are removed by name. Needs root.
+ * A machine of its own for one test file: namespaces for mounts, network, processes and names, and a part of the cgroup
+ * hierarchies that it takes for the whole, held by one process. When that process is killed, everything that ran or was
+ * mounted inside is gone with it; the cgroups are removed after it. Needs root.
  */
 export class World implements AsyncDisposable {
   readonly folder: string;
@@ -42,27 +55,14 @@ export class World implements AsyncDisposable {
 
   static async create(): Promise<World> {
     const folder = await mkdtemp(join(tmpdir(), "berth-test-"));
-    const holder = spawn(
-      "unshare",
-      [
-        "--mount",
-        "--net",
-        "--pid",
-        "--uts",
-        "--ipc",
-        "--fork",
-        "--kill-child",
-        "--mount-proc",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        setUp,
-      ],
-      { stdio: ["ignore", "pipe", "inherit"] },
-    );
-    if (holder.stdout === null) throw new Error("no output of the world's holder");
-    await once(holder.stdout, "data");
+    const holder = spawn("bash", ["-c", enterNamespaces, "world", cgroupFunctions, basename(folder), setUp], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const ended = once(holder, "exit").then(() => {
+      throw new Error("the world could not be made: its holder ended");
+    });
+    await Promise.race([once(holder.stdout, "data"), ended]);
+    ended.catch(() => undefined);
     const children = await readFile(`/proc/${holder.pid ?? 0}/task/${holder.pid ?? 0}/children`, "utf8");
     return new World(folder, holder, Number(children.trim()));
   }
@@ -77,6 +77,7 @@ export class World implements AsyncDisposable {
       "--pid",
       "--uts",
       "--ipc",
+      "--cgroup",
       "--",
       command,
       ...args,
