@@ -27,8 +27,8 @@ async function main(argv: readonly string[]): Promise<number> {
     for (const warning of warnings) process.stderr.write(`berthd: ${warning}\n`);
     return print(`${JSON.stringify(config, null, 2)}\n`);
   }
-  // Whatever is made without an explicit mode is the daemon's alone.
-  process.umask(0o077);
+  // Modes are given where files are made, below folders that are the daemon's alone; whoever started it changes nothing.
+  process.umask(0o022);
   const logger = createLogger({ level: config.logLevel, format: config.logFormat });
   for (const warning of warnings) logger.warn(warning);
   const stop = untilSignal();

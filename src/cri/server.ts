@@ -42,7 +42,7 @@ export async function serve(options: ServerOptions, services: Services): Promise
   server.addService(definitions.runtime.v1.ImageService.service, services.image);
   server.addService(definitions.berth.v1.Admin.service, services.admin);
   await bind(server, socket);
-  // Until here the daemon's umask keeps everyone else out.
+  // Until here nobody but root may write to it, and so connect.
   if (groupId !== undefined) await chown(socket, 0, groupId);
   await chmod(socket, 0o660);
   return {
