@@ -33,23 +33,16 @@ export class FrameDecoder {
   private held: Buffer[] = [];
   private heldBytes = 0;
 
-  /** The frames that `chunk` completes; throws `internal` for a stream that is not ours. */
-  push(chunk: Buffer): Frame[] {
+  /** The frames that `chunk` completes, one by one; throws `internal` where the stream is not ours. */
+  *push(chunk: Buffer): Generator<Frame, void> {
     let rest = this.join(chunk);
-    const frames: Frame[] = [];
     while (rest.length >= frameHeaderBytes) {
       const end = frameHeaderBytes + payloadBytes(rest);
       if (rest.length < end) break;
-      frames.push({ kind: rest.readUInt8(4), payload: rest.subarray(frameHeaderBytes, end) });
+      yield { kind: rest.readUInt8(4), payload: rest.subarray(frameHeaderBytes, end) };
       rest = rest.subarray(end);
     }
     this.hold(rest);
-    return frames;
-  }
-
-  /** True between frames: the place where a stream may end. */
-  get idle(): boolean {
-    return this.heldBytes === 0;
   }
 
   /** What is held and `chunk` in one buffer, once that can hold a whole frame; else everything stays held. */

@@ -135,21 +135,21 @@ class ExitWatch implements ChannelListener {
 
   add(listener: ExitListener): () => void {
     const { record } = this;
+    this.listeners.add(listener);
     if (record !== undefined) {
       queueMicrotask(() => {
-        listener(record);
+        if (this.listeners.delete(listener)) listener(record);
       });
-      return () => undefined;
     }
-    this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   }
 
   onEvent(event: Parameters<ChannelListener["onEvent"]>[0]): void {
     if (event.event !== "exit" || this.record !== undefined) return;
     this.record = event.record;
-    for (const listener of this.listeners) listener(event.record);
+    const listeners = [...this.listeners];
     this.listeners.clear();
+    for (const listener of listeners) listener(event.record);
   }
 
   /** A control connection carries no output. */
