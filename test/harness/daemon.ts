@@ -8,7 +8,7 @@ import type { AdminClient } from "../../src/cri/types/berth/v1/Admin.ts";
 import type { ImageServiceClient } from "../../src/cri/types/runtime/v1/ImageService.ts";
 import type { RuntimeServiceClient } from "../../src/cri/types/runtime/v1/RuntimeService.ts";
 import { promises, type Promised } from "./promises.ts";
-import type { World } from "./world.ts";
+import type { CommandResult, World } from "./world.ts";
 
 const project = join(import.meta.dirname, "../..");
 
@@ -34,6 +34,16 @@ export const testConflist = JSON.stringify({
   ],
 });
 
+/** What a test wants of its daemon beyond the usual. */
+export interface DaemonOptions {
+  /** Added after the harness's own flags; of two with the same name the later one counts. */
+  readonly flags?: readonly string[];
+  /** The text of the network list; `none` is no network, absent is {@link testConflist}. */
+  readonly conflist?: string;
+  /** The main.js of another build. */
+  readonly program?: string;
+}
+
 /** A berthd inside a world, and clients for its socket. */
 export class TestDaemon implements AsyncDisposable {
   readonly world: World;
@@ -43,18 +53,22 @@ export class TestDaemon implements AsyncDisposable {
   readonly admin: Promised<AdminClient>;
   readonly rawAdmin: AdminClient;
   readonly #close: () => void;
+  readonly #flags: readonly string[];
+  #program: string;
   #process: ChildProcess;
   #log = "";
 
-  private constructor(world: World, socket: string) {
+  private constructor(world: World, socket: string, options: DaemonOptions) {
     this.world = world;
     this.socket = socket;
+    this.#flags = options.flags ?? [];
+    this.#program = options.program ?? program;
     const services = loadServices();
-    const options = { "grpc.max_receive_message_length": 16 * 1024 * 1024 };
+    const limits = { "grpc.max_receive_message_length": 16 * 1024 * 1024 };
     const target = `unix:${socket}`;
-    const runtime = new services.runtime.v1.RuntimeService(target, credentials.createInsecure(), options);
-    const images = new services.runtime.v1.ImageService(target, credentials.createInsecure(), options);
-    const admin = new services.berth.v1.Admin(target, credentials.createInsecure(), options);
+    const runtime = new services.runtime.v1.RuntimeService(target, credentials.createInsecure(), limits);
+    const images = new services.runtime.v1.ImageService(target, credentials.createInsecure(), limits);
+    const admin = new services.berth.v1.Admin(target, credentials.createInsecure(), limits);
     this.runtime = promises(runtime);
     this.images = promises(images);
     this.admin = promises(admin);
@@ -67,13 +81,20 @@ export class TestDaemon implements AsyncDisposable {
     this.#process = this.#spawn();
   }
 
-  /** Starts a daemon in a world and waits until it serves; `flags` are added to its own. */
-  static async start(world: World): Promise<TestDaemon> {
-    await mkdir(join(world.folder, "cni"), { recursive: true });
-    await writeFile(join(world.folder, "cni/10-test.conflist"), testConflist);
-    const daemon = new TestDaemon(world, join(world.folder, "berth.sock"));
+  /** Starts a daemon in a world and waits until it serves. */
+  static async start(world: World, options: DaemonOptions = {}): Promise<TestDaemon> {
+    const conf = join(world.folder, "cni");
+    await mkdir(conf, { recursive: true });
+    const { conflist = testConflist } = options;
+    if (conflist !== "none") await writeFile(join(conf, "10-test.conflist"), conflist);
+    const daemon = new TestDaemon(world, join(world.folder, "berth.sock"), options);
     await daemon.#untilReady();
     return daemon;
+  }
+
+  /** Runs a daemon that is expected to end by itself, such as one that refuses to start. */
+  static async refuse(world: World, flags: readonly string[] = []): Promise<CommandResult> {
+    return world.run(node, [program, ...commonFlags(world), ...flags]);
   }
 
   /** What the daemon has written to standard error so far. */
@@ -95,8 +116,9 @@ export class TestDaemon implements AsyncDisposable {
     await ended;
   }
 
-  /** Starts a daemon again on the same folders. */
-  async restart(): Promise<void> {
+  /** Starts a daemon again on the same folders, of another build where `build` names its main.js. */
+  async restart(build: string = this.#program): Promise<void> {
+    this.#program = build;
     this.#process = this.#spawn();
     await this.#untilReady();
   }
@@ -112,17 +134,8 @@ export class TestDaemon implements AsyncDisposable {
   }
 
   #spawn(): ChildProcess {
-    const { folder } = this.world;
-    const child = this.world.spawn(
-      node,
-      [
-        program,
-        ...["--root", join(folder, "root"), "--state", "/run/berth", "--socket", this.socket],
-        ...["--cni-conf-dir", join(folder, "cni"), "--cgroup-parent", this.world.cgroupParent],
-        ...["--log-level", "debug"],
-      ],
-      { stdio: ["ignore", "ignore", "pipe"] },
-    );
+    const args = [this.#program, ...commonFlags(this.world), ...this.#flags];
+    const child = this.world.spawn(node, args, { stdio: ["ignore", "ignore", "pipe"] });
     child.stderr?.on("data", (part: Buffer) => {
       this.#log += part.toString("utf8");
     });
@@ -137,9 +150,21 @@ export class TestDaemon implements AsyncDisposable {
         await this.runtime.Version({});
         return;
       } catch (error) {
-        if (Date.now() > deadline) throw new Error(`berthd does not serve: ${String(error)}\n${this.#log}`);
+        if (Date.now() > deadline) {
+          throw new Error(`berthd does not serve: ${String(error)}\n${this.#log}`, { cause: error });
+        }
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
     }
   }
+}
+
+/** Everything of a daemon lies in its world. */
+function commonFlags(world: World): readonly string[] {
+  return [
+    ...["--root", join(world.folder, "root"), "--state", "/run/berth"],
+    ...["--socket", join(world.folder, "berth.sock")],
+    ...["--cni-conf-dir", join(world.folder, "cni"), "--cgroup-parent", world.cgroupParent],
+    ...["--log-level", "debug"],
+  ];
 }
