@@ -13,7 +13,13 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Spec, SpecLinux, SpecMount, SpecProcess } from "../../src/core/oci-runtime-spec.ts";
+import type {
+  Spec,
+  SpecCapabilities,
+  SpecLinux,
+  SpecMount,
+  SpecProcess,
+} from "../../src/core/oci-runtime-spec.ts";
 import { type CreateOptions, Launcher, type ShimConnection } from "../../src/shim/client/index.ts";
 import type { Created, ExitRecord } from "../../src/shim/protocol/messages.ts";
 
@@ -141,6 +147,32 @@ export class TestHost implements AsyncDisposable {
   /** Runs a shell script. */
   async sh(script: string, change: SpecChange = {}): Promise<{ record: ExitRecord; lines: string[] }> {
     return await this.run(["/bin/sh", "-c", script], change);
+  }
+
+  /** Runs a script in a container as an added process; returns all that it wrote. */
+  async exec(container: TestContainer, script: string, capabilities?: SpecCapabilities): Promise<string> {
+    let seen = "";
+    const keep = (bytes: Buffer): void => {
+      seen += bytes.toString();
+    };
+    const session = await container.shim.exec(
+      {
+        process: {
+          args: ["/bin/sh", "-c", script],
+          cwd: "/",
+          env: ["PATH=/bin"],
+          user: { uid: 0, gid: 0 },
+          ...(capabilities === undefined ? {} : { capabilities }),
+        },
+        stdin: "closed",
+        timeoutMs: 0,
+        drainMs: 1000,
+      },
+      { onStdout: keep, onStderr: keep },
+      wait,
+    );
+    await session.exit;
+    return seen;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

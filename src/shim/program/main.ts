@@ -21,7 +21,7 @@ function main(): void {
     print(usage);
     os.exit(2);
   }
-  runSealed(["berth-launcher", bundle, mode, folder, build]);
+  runSealed(bundle, [mode, folder, build]);
   // Collected once, then never in a process that lives shortly: marking would unshare every page of the heap.
   collectgarbage("collect");
   collectgarbage("stop");

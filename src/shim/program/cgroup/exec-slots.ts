@@ -35,8 +35,9 @@ export class ExecSlots {
   }
 
   /**
-   * A slot that is empty; `resource-exhausted` where all are taken. Undefined where the container's cgroup takes no
-   * sub-cgroup (no freezer, or a limit on their number): then descendants have to be found by walking the processes.
+   * A slot that is empty; `resource-exhausted` where all are taken by processes that run. Undefined where the
+   * container's cgroup takes no sub-cgroup (no freezer, or a limit on their number), and where what ended processes
+   * left behind holds the rest: then descendants have to be found by walking the processes.
    */
   take(): ExecSlot | undefined {
     if (this.container.means === "list") return undefined;
@@ -52,6 +53,7 @@ export class ExecSlots {
       this.used[index] = true;
       return this.slot(index, name, target);
     }
+    if (this.used.filter((used) => used).length < maxExecSlots) return undefined;
     throw failure(
       "resource-exhausted",
       `${maxExecSlots} added processes run in ${this.container.folder} already`,

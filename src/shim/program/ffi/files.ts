@@ -13,6 +13,9 @@ const closeRangeCloexec = 4;
 const readChunkBytes = 4096;
 const pathMaxBytes = 4096;
 
+/** Where reads land first: one for all, since what was read is copied out before anything else runs. */
+const chunk = bytes(readChunkBytes);
+
 /** open(2), always with O_CLOEXEC. */
 export function open(path: string, flags: number, mode = 0): number {
   return openat(AT.FDCWD, path, flags, mode);
@@ -72,7 +75,6 @@ export function writeAll(fd: number, text: string, path: string): void {
 
 /** Reads to the end; throws `resource-exhausted` beyond `maxBytes`. */
 export function readAllFd(fd: number, maxBytes: number, path: string): string {
-  const chunk = bytes(readChunkBytes);
   const parts: string[] = [];
   let total = 0;
   for (;;) {

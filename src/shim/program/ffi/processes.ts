@@ -57,12 +57,13 @@ export function waitFor(pid: number): Waited {
   return ended;
 }
 
+const waitStatus = ints(1);
+
 function wait(pid: number, options: number): Waited | undefined {
-  const status = ints(1);
   for (;;) {
-    const got = C.waitpid(pid, status, options);
+    const got = C.waitpid(pid, waitStatus, options);
     if (got > 0) {
-      const word = status[0] as number;
+      const word = waitStatus[0] as number;
       return { pid: got, signal: word & 0x7f, status: (word >> 8) & 0xff };
     }
     if (got === 0) return undefined;

@@ -8,6 +8,7 @@ const sigBlock = 0;
 const sigSetmask = 2;
 const lastSignal = 64;
 const signalfdInfoBytes = 128;
+const info = bytes(signalfdInfoBytes);
 
 /** A sigset_t with the given signals. */
 export function signalSet(signals: readonly number[]): Pointer {
@@ -51,6 +52,5 @@ export function signalFd(signals: readonly number[]): number {
 
 /** Takes one queued signal and returns its number, or `undefined`. */
 export function readSignal(fd: number): number | undefined {
-  const info = bytes(signalfdInfoBytes);
   return C.read(fd, info, signalfdInfoBytes) === signalfdInfoBytes ? info[0] : undefined;
 }

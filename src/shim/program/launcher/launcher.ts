@@ -2,6 +2,7 @@ import { launcherSocketName } from "../../protocol/launch.ts";
 import { discoverHierarchies } from "../cgroup/index.ts";
 import { AT, EPOLL, PR, SIG } from "../ffi/constants.ts";
 import { sysError } from "../ffi/error.ts";
+import { closeAllBut } from "../ffi/descriptors.ts";
 import { C } from "../ffi/libc.ts";
 import { unlink } from "../ffi/files.ts";
 import { fork, prctl, reap, setName } from "../ffi/processes.ts";
@@ -55,6 +56,8 @@ export function runLauncher(folder: string, build: string): void {
 
 /** Everything that is done once, so that no child has to: nothing is opened or loaded after the first fork. */
 function prepare(build: string): Context {
+  // Standard input and output, and what the interpreter was started from.
+  closeAllBut([]);
   resetSignals();
   blockSignals([SIG.CHLD, SIG.TERM, SIG.PIPE, SIG.HUP, SIG.INT]);
   prctl(PR.SET_DUMPABLE, 0, "PR_SET_DUMPABLE");

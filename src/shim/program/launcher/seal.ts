@@ -1,7 +1,7 @@
 import { C } from "../ffi/libc.ts";
 import { F } from "../ffi/constants.ts";
-import { E, errno, sysError } from "../ffi/error.ts";
-import { close, open, readlink } from "../ffi/files.ts";
+import { E, errno, failure, sysError } from "../ffi/error.ts";
+import { close, open, readlink, writeAll } from "../ffi/files.ts";
 import { stringArray } from "../ffi/structs.ts";
 
 const mfdCloexec = 1;
@@ -16,14 +16,28 @@ const sealedName = "berth-shim";
  * Goes on as a copy of the interpreter in a sealed memfd: a container that gets hold of /proc/<pid>/exe of a process
  * that enters it finds nothing that it could write to (CVE-2019-5736). Returns in the copy, which has an empty
  * environment, so that LUA_INIT and LD_* mean nothing to it and to all that it forks.
+ *
+ * The program goes along as bytecode: loading that leaves next to no garbage, where compiling leaves a heap full of
+ * holes, and every small object that a shim made in one of them would unshare a page of its own.
  */
-export function runSealed(argv: readonly string[]): void {
+export function runSealed(bundle: string, rest: readonly string[]): void {
   const [self] = string.find(readlink("/proc/self/exe") ?? "", `/memfd:${sealedName}`, 1, true);
   if (self !== undefined) return;
   const memfd = sealedCopy("/proc/self/exe");
-  const args = stringArray(argv);
+  const code = bytecodeOf(bundle);
+  const args = stringArray(["berth-launcher", `/proc/self/fd/${code}`, ...rest]);
   C.execveat(memfd, "", args, stringArray([]), atEmptyPath);
   throw sysError("execveat", "sealed interpreter");
+}
+
+/** The bundle, compiled, in a memfd that stays open across execve. */
+function bytecodeOf(bundle: string): number {
+  const [program, problem] = loadfile(bundle);
+  if (program === undefined) throw failure("internal", problem ?? bundle);
+  const code = C.memfd_create(sealedName, 0);
+  if (code < 0) throw sysError("memfd_create");
+  writeAll(code, string.dump(program), "bytecode");
+  return code;
 }
 
 function sealedCopy(path: string): number {

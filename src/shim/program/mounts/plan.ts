@@ -1,6 +1,7 @@
 import type { SpecMount } from "../../../core/oci-runtime-spec.ts";
-import { prefixed } from "../ffi/error.ts";
-import { close } from "../ffi/files.ts";
+import { S } from "../ffi/constants.ts";
+import { failure, prefixed } from "../ffi/error.ts";
+import { close, fstat, isType } from "../ffi/files.ts";
 import { moveMount } from "../ffi/mounts.ts";
 import type { CgroupView } from "./cgroup-mount.ts";
 import { mountCgroups } from "./cgroup-mount.ts";
@@ -45,6 +46,7 @@ export function attachMount(root: NewRoot, planned: PlannedMount, cgroups: Cgrou
   const kind = detached === undefined || detached.isFolder ? "folder" : "file";
   try {
     const target = openTarget(root, mount.destination, kind);
+    guardKind(target, kind, mount.destination);
     if (exactPlaces[mount.type ?? ""] === true) guardExactPlace(root, target, mount.destination);
     if (mount.type === "cgroup" && detached === undefined) {
       mountCgroups(cgroups, target, options, mount.destination);
@@ -58,6 +60,16 @@ export function attachMount(root: NewRoot, planned: PlannedMount, cgroups: Cgrou
   } catch (thrown) {
     throw prefixed("rootfs", thrown);
   }
+}
+
+/** The kernel says no more than EINVAL where a file is to cover a folder or the other way round. */
+function guardKind(target: number, kind: "folder" | "file", destination: string): void {
+  const isFolder = isType(fstat(target), S.IFDIR);
+  if (isFolder === (kind === "folder")) return;
+  const why = isFolder
+    ? "its source is a file, the place a directory"
+    : "its source is a directory, the place a file";
+  throw failure("invalid-argument", `mount ${destination}: ${why}`);
 }
 
 function isBind(mount: SpecMount, options: MountOptions): boolean {

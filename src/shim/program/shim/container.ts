@@ -9,7 +9,7 @@ import type {
   Started,
 } from "../../protocol/messages.ts";
 import type { Cgroup, ExecSlot } from "../cgroup/index.ts";
-import { openCgroup } from "../cgroup/index.ts";
+import { maxExecSlots, openCgroup } from "../cgroup/index.ts";
 import type { CreatedInit } from "../create/message.ts";
 import type { ExecTarget } from "../exec/target.ts";
 import { SIG } from "../ffi/constants.ts";
@@ -76,7 +76,9 @@ export class Container {
   private readonly request: CreateRequest;
   private readonly loop: Loop;
   private readonly context: Context;
-  private readonly execSlots = new LuaTable<number, ExecSlot | undefined>();
+  /** By the supervisor's number. */
+  private readonly execSlots = new LuaTable<number, ExecSlot | "none">();
+  private execs = 0;
   private readonly gone: (this: void) => void;
   private state: State | undefined;
   private cgroup: Cgroup | undefined;
@@ -216,13 +218,20 @@ export class Container {
   execTarget(): ExecTarget {
     const { state } = this;
     if (state?.status !== "running") throw this.wrongState("exec");
+    if (this.execs >= maxExecSlots) {
+      throw failure(
+        "resource-exhausted",
+        `exec: ${maxExecSlots} added processes run in ${this.request.id} already`,
+      );
+    }
     const { init, pidfd, cgroup } = state.made;
     return { init, pidfd, cgroup, slot: cgroup.execSlot() };
   }
 
   /** A child took charge of an added process: the sub-cgroup is free again when that child ends. */
   superviseExec(supervisor: number, target: ExecTarget): void {
-    this.execSlots.set(supervisor, target.slot);
+    this.execs++;
+    this.execSlots.set(supervisor, target.slot ?? "none");
   }
 
   describe(): ShimState {
@@ -251,8 +260,10 @@ export class Container {
   /** A supervisor that ends in any other way than plainly may have killed what is in its slot. */
   private execEnded({ pid, status, signal }: Waited): void {
     const slot = this.execSlots.get(pid);
+    if (slot === undefined) return;
+    this.execs--;
     this.execSlots.delete(pid);
-    slot?.release(status === 0 && signal === 0 ? "clean" : "killed");
+    if (slot !== "none") slot.release(status === 0 && signal === 0 ? "clean" : "killed");
   }
 
   private becomeCreated(init: CreatedInit, fds: readonly number[]): void {
