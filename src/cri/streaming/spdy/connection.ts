@@ -117,15 +117,23 @@ export class SpdyConnection {
     this.#end(new RuntimeError("aborted", "the connection was cut"));
   }
 
-  /** One frame after the other; while a stream has no room, nothing is read. */
   async #read(): Promise<void> {
     try {
-      for await (const chunk of this.#transport as AsyncIterable<Buffer>) {
-        this.#watchdog.touch();
-        for (const frame of this.#decoder.push(chunk)) await this.#handle(frame);
-        if (this.#state === "over") return;
-      }
+      for await (const chunk of this.#transport as AsyncIterable<Buffer>) await this.#take(chunk);
       this.#end(new RuntimeError("unavailable", "the client closed the connection"));
+    } catch (thrown) {
+      this.#end(asRuntimeError(thrown));
+    }
+  }
+
+  /** One frame after the other; while a stream has no room, nothing is read. */
+  async #take(chunk: Buffer): Promise<void> {
+    this.#watchdog.touch();
+    try {
+      for (const frame of this.#decoder.push(chunk)) {
+        await this.#handle(frame);
+        if (this.#isOver()) return;
+      }
     } catch (thrown) {
       this.#fail(asRuntimeError(thrown));
     }
@@ -219,6 +227,11 @@ export class SpdyConnection {
     if (this.#uncreditedBytes < initialWindowBytes / 2) return;
     this.#outbox.control(windowUpdate(0, this.#uncreditedBytes));
     this.#uncreditedBytes = 0;
+  }
+
+  /** A method, since the state changes while a frame is being handled. */
+  #isOver(): boolean {
+    return this.#state === "over";
   }
 
   /** Tells the client that it broke the protocol, as far as it still reads, and ends. */
