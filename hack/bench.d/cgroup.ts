@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 const root = "/sys/fs/cgroup";
@@ -10,20 +10,14 @@ export class CpuMeter {
   readonly daemonFolder: string;
   readonly #folders: readonly string[];
 
-  private constructor(daemonFolder: string, folders: readonly string[]) {
-    this.daemonFolder = daemonFolder;
-    this.#folders = folders;
-  }
-
-  /** Makes the daemon's cgroup beside its pods', below their parent. */
-  static async create(parent: string): Promise<CpuMeter> {
+  /** The daemon's cgroup, which whoever starts it makes, is beside its pods', below their parent. */
+  constructor(parent: string) {
     const unified = existsSync(join(root, "cgroup.controllers"));
     const hierarchy = unified ? root : join(root, "cpuacct");
-    const daemonFolder = join(hierarchy, parent, "daemon");
-    await mkdir(daemonFolder, { recursive: true });
+    this.daemonFolder = join(hierarchy, parent, "daemon");
     // On v2 Berth's shims leave the daemon's cgroup for one that other daemons on the host share.
     const shims = join(root, "berth-shims");
-    return new CpuMeter(daemonFolder, [join(hierarchy, parent), ...(unified ? [shims] : [])]);
+    this.#folders = [join(hierarchy, parent), ...(unified ? [shims] : [])];
   }
 
   /** CPU time so far, in milliseconds. */

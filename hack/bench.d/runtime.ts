@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { open } from "node:fs/promises";
+import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { credentials } from "@grpc/grpc-js";
@@ -25,6 +25,7 @@ export interface Runtime {
 
 /** How long a daemon may take until it says that it is ready. */
 const readyTimeoutMs = 30_000;
+const maxLastWords = 2_000;
 
 /** The network list of every runtime: a bridge, addresses from host-local, no NAT. */
 export function conflist(dataDir: string): string {
@@ -63,12 +64,12 @@ export async function startDaemon(
   command: readonly string[],
   undo: AsyncDisposableStack,
 ): Promise<Started> {
-  const cpu = await CpuMeter.create(world.cgroupParent);
+  const cpu = new CpuMeter(world.cgroupParent);
   const logFile = join(world.folder, "daemon.log");
   const log = await open(logFile, "a");
   const child = world.spawn(
     "sh",
-    ["-c", 'echo 0 >"$0/cgroup.procs" && exec "$@"', cpu.daemonFolder, ...command],
+    ["-c", 'mkdir -p "$0" && echo 0 >"$0/cgroup.procs" && exec "$@"', cpu.daemonFolder, ...command],
     // A Ctrl-C is ours alone: the world ends the daemon.
     { stdio: ["ignore", log.fd, log.fd], detached: true },
   );
@@ -97,11 +98,14 @@ async function end(child: ChildProcess): Promise<void> {
 
 async function untilReady({ runtime, logFile }: Started, child: ChildProcess): Promise<void> {
   const deadline = Date.now() + readyTimeoutMs;
+  // The file goes with the world, so its end is told.
+  const withLog = async (what: string): Promise<Error> =>
+    new Error(`${what}; its last words:\n${(await readFile(logFile, "utf8")).slice(-maxLastWords)}`);
   let last = "no answer";
   for (;;) {
     await sleep(50);
-    if (child.exitCode !== null) throw new Error(`the daemon ended with ${child.exitCode}; see ${logFile}`);
-    if (Date.now() > deadline) throw new Error(`the daemon is not ready (${last}); see ${logFile}`);
+    if (child.exitCode !== null) throw await withLog(`the daemon ended with ${child.exitCode}`);
+    if (Date.now() > deadline) throw await withLog(`the daemon is not ready: ${last}`);
     try {
       const { status } = await runtime.Status({}, { timeoutMs: 2_000 });
       const missing = (status?.conditions ?? []).filter((condition) => !condition.status);
