@@ -34,7 +34,7 @@ function statusOf(
   });
 }
 
-void test("bad input: unknown, used and misdirected tokens are not found", async () => {
+test("bad input: unknown, used and misdirected tokens are not found", async () => {
   await using server = await startServer(cat);
   const url = server.exec(execRequest());
   const base = new URL(url).origin;
@@ -49,7 +49,7 @@ void test("bad input: unknown, used and misdirected tokens are not found", async
   assert.equal(await statusOf(url, "GET"), 404);
 });
 
-void test("bad input: requests that are no upgrade, or to something else", async () => {
+test("bad input: requests that are no upgrade, or to something else", async () => {
   await using server = await startServer(cat);
   for (const [method, headers, status] of [
     ["GET", {}, 400],
@@ -88,7 +88,7 @@ const brokenStreams: readonly { readonly name: string; readonly bytes: Buffer }[
 ];
 
 for (const { name, bytes } of brokenStreams) {
-  void test(`bad input: ${name} ends the connection and the command`, async () => {
+  test(`bad input: ${name} ends the connection and the command`, async () => {
     const ended = Promise.withResolvers<undefined>();
     await using server = await startServer(async (io) => {
       await new Promise((resolve) => {
@@ -111,7 +111,7 @@ for (const { name, bytes } of brokenStreams) {
   });
 }
 
-void test("bad input: a message of a gigabyte announced ends the WebSocket with 1009", async () => {
+test("bad input: a message of a gigabyte announced ends the WebSocket with 1009", async () => {
   await using server = await startServer(async (io) => {
     await new Promise((resolve) => {
       io.signal.addEventListener("abort", resolve);
@@ -131,7 +131,7 @@ void test("bad input: a message of a gigabyte announced ends the WebSocket with 
   assert.ok([1006, 1009].includes(await code.promise));
 });
 
-void test("bad input: streams without a type, of an unknown or the same one are reset, the command runs", async () => {
+test("bad input: streams without a type, of an unknown or the same one are reset, the command runs", async () => {
   await using server = await startServer(cat);
   await using client = await SpdyClient.open(server.exec(execRequest({ stderr: false })), v4);
   const error = await client.stream({ streamtype: "error" });
@@ -147,7 +147,7 @@ void test("bad input: streams without a type, of an unknown or the same one are 
   assert.match(await error.text(), /Success/);
 });
 
-void test("bad input: missing streams are named when their time is over", async () => {
+test("bad input: missing streams are named when their time is over", async () => {
   await using server = await startServer(cat);
   await using client = await SpdyClient.open(server.exec(execRequest()), v4);
   const error = await client.stream({ streamtype: "error" });
@@ -156,7 +156,7 @@ void test("bad input: missing streams are named when their time is over", async 
   await client.closed.promise;
 });
 
-void test("bad input: a stream that resets midway; the rest goes on", async () => {
+test("bad input: a stream that resets midway; the rest goes on", async () => {
   await using server = await startServer(async (io) => {
     const echoed = cat(io, execRequest());
     await echoed;
@@ -178,7 +178,7 @@ void test("bad input: a stream that resets midway; the rest goes on", async () =
   assert.match(await error.text(), /Success/);
 });
 
-void test("bad input: a client that asks for answers and reads none is cut off", async () => {
+test("bad input: a client that asks for answers and reads none is cut off", async () => {
   await using server = await startServer(cat);
   const client = await SpdyClient.open(server.exec(execRequest()), v4);
   client.socket.pause();
@@ -193,7 +193,7 @@ void test("bad input: a client that asks for answers and reads none is cut off",
   await client.closed.promise;
 });
 
-void test("bad input: an idle connection is closed after its time", async () => {
+test("bad input: an idle connection is closed after its time", async () => {
   await using server = await startServer(cat, { idleTimeoutMs: 200 });
   await using client = await SpdyClient.open(server.exec(execRequest({ stderr: false })), v4);
   const begun = performance.now();
@@ -204,7 +204,7 @@ void test("bad input: an idle connection is closed after its time", async () => 
   assert.ok(performance.now() - begun > 150);
 });
 
-void test("bad input: a connection that never speaks HTTP does not stop the server's end", async () => {
+test("bad input: a connection that never speaks HTTP does not stop the server's end", async () => {
   const server = await startServer(cat);
   const { hostname, port } = new URL(server.exec(execRequest()));
   const socket = connect(Number(port), hostname);
@@ -227,7 +227,7 @@ async function openAndAbort(server: StreamingServer, count: number): Promise<voi
   await client.closed.promise;
 }
 
-void test("bad input: after 1,000 streams and 200 commands that were aborted all is as it was", async () => {
+test("bad input: after 1,000 streams and 200 commands that were aborted all is as it was", async () => {
   let running = 0;
   await using server = await startServer(async (io) => {
     running++;

@@ -22,7 +22,7 @@ const versions = [
 ];
 
 for (const { protocol, status } of versions) {
-  void test(`spdy exec: ${protocol}: output, input to its end, exit code`, async () => {
+  test(`spdy exec: ${protocol}: output, input to its end, exit code`, async () => {
     await using server = await startServer(async (io) => {
       await cat(io, execRequest());
       await io.stderr(Buffer.from("oops"));
@@ -50,7 +50,7 @@ for (const { protocol, status } of versions) {
   });
 }
 
-void test("spdy exec: success is told by a status, and in old versions by silence", async () => {
+test("spdy exec: success is told by a status, and in old versions by silence", async () => {
   await using server = await startServer(() => Promise.resolve(0));
   for (const [protocol, told] of [
     ["v4.channel.k8s.io", '{"metadata":{},"status":"Success"}'],
@@ -63,7 +63,7 @@ void test("spdy exec: success is told by a status, and in old versions by silenc
   }
 });
 
-void test("spdy exec: a backend's error is told in the error stream", async () => {
+test("spdy exec: a backend's error is told in the error stream", async () => {
   await using server = await startServer(() => Promise.reject(new Error("no such file")));
   await using client = await SpdyClient.open(server.exec(execRequest({ stdin: false })), "v4.channel.k8s.io");
   const { error } = await openStreams(client, "error", "stdout", "stderr");
@@ -72,7 +72,7 @@ void test("spdy exec: a backend's error is told in the error stream", async () =
   assert.equal(message, "Internal error occurred: error executing command in container: no such file");
 });
 
-void test("spdy exec: a terminal's sizes arrive, the one before the command listened too", async () => {
+test("spdy exec: a terminal's sizes arrive, the one before the command listened too", async () => {
   const sizes: TerminalSize[] = [];
   await using server = await startServer(async (io) => {
     io.onResize((size) => sizes.push(size));
@@ -92,7 +92,7 @@ void test("spdy exec: a terminal's sizes arrive, the one before the command list
   ]);
 });
 
-void test("spdy attach: several clients at once, and one that leaves", async () => {
+test("spdy attach: several clients at once, and one that leaves", async () => {
   const outputs = new Set<(bytes: Buffer) => Promise<void>>();
   const end = Promise.withResolvers<number>();
   let left = 0;
@@ -120,7 +120,7 @@ void test("spdy attach: several clients at once, and one that leaves", async () 
   }
 });
 
-void test("spdy exec: 20 MB both ways arrive whole", async () => {
+test("spdy exec: 20 MB both ways arrive whole", async () => {
   await using server = await startServer(cat);
   await using client = await SpdyClient.open(
     server.exec(execRequest({ stderr: false })),
@@ -141,7 +141,7 @@ void test("spdy exec: 20 MB both ways arrive whole", async () => {
   assert.ok(credit > 18_000_000, `credit for ${credit} bytes`);
 });
 
-void test("spdy exec: a client that gives windows is not sent more than they allow", async () => {
+test("spdy exec: a client that gives windows is not sent more than they allow", async () => {
   await using server = await startServer(async (io) => {
     await io.stdout(Buffer.alloc(300_000));
     return 0;
@@ -159,7 +159,7 @@ void test("spdy exec: a client that gives windows is not sent more than they all
   assert.equal((await stdout.text()).length, 300_000);
 });
 
-void test("spdy exec: a client that does not read slows the command and holds little", async () => {
+test("spdy exec: a client that does not read slows the command and holds little", async () => {
   let sent = 0;
   await using server = await startServer(async (io) => {
     for (; sent < 1_000 && !io.signal.aborted; sent++) await io.stdout(Buffer.alloc(64 * 1024));
@@ -183,7 +183,7 @@ void test("spdy exec: a client that does not read slows the command and holds li
   await until("the command's end", () => sent < 1_000);
 });
 
-void test("spdy exec: a client that vanishes while nobody reads its input is noticed", async () => {
+test("spdy exec: a client that vanishes while nobody reads its input is noticed", async () => {
   const gone = Promise.withResolvers<undefined>();
   await using server = await startServer(async (io) => {
     await new Promise((resolve) => {

@@ -34,7 +34,7 @@ async function unusedPort(): Promise<number> {
   return address.port;
 }
 
-void test("spdy port-forward: 100 connections at once, each with its own bytes, half-closed", async () => {
+test("spdy port-forward: 100 connections at once, each with its own bytes, half-closed", async () => {
   // Answers only at the end of the input: without half-close it would wait for ever.
   await using pod = await startPodServer((socket) => {
     const parts: Buffer[] = [];
@@ -55,7 +55,7 @@ void test("spdy port-forward: 100 connections at once, each with its own bytes, 
   await until("the pod's sockets to close", () => pod.sockets.size === 0);
 });
 
-void test("spdy port-forward: the pod's end comes first, input still flows", async () => {
+test("spdy port-forward: the pod's end comes first, input still flows", async () => {
   const got = Promise.withResolvers<string>();
   await using pod = await startPodServer((socket) => {
     let text = "";
@@ -74,7 +74,7 @@ void test("spdy port-forward: the pod's end comes first, input still flows", asy
   assert.equal(await got.promise, "still here");
 });
 
-void test("spdy port-forward: one bad connection leaves the others alone", async () => {
+test("spdy port-forward: one bad connection leaves the others alone", async () => {
   await using pod = await startPodServer((socket) => {
     socket.once("data", (first: Buffer) => {
       if (first.toString() === "die") socket.resetAndDestroy();
@@ -102,7 +102,7 @@ void test("spdy port-forward: one bad connection leaves the others alone", async
   assert.equal(await good.data.text(), "alive");
 });
 
-void test("spdy port-forward: a client that leaves takes its connections along", async () => {
+test("spdy port-forward: a client that leaves takes its connections along", async () => {
   await using pod = await startPodServer((socket) => {
     socket.resume().on("end", () => socket.end());
   });
@@ -114,7 +114,7 @@ void test("spdy port-forward: a client that leaves takes its connections along",
   await until("their end", () => pod.sockets.size === 0);
 });
 
-void test("spdy port-forward: streams without requestID pair up by their numbers", async () => {
+test("spdy port-forward: streams without requestID pair up by their numbers", async () => {
   await using pod = await startPodServer((socket) => socket.pipe(socket));
   await using server = await startServer(noCommand);
   await using client = await SpdyClient.open(server.portForward({ podId: "p1", ports: [] }), protocol);
@@ -127,7 +127,7 @@ void test("spdy port-forward: streams without requestID pair up by their numbers
   assert.equal(await error.text(), "");
 });
 
-void test("spdy port-forward: half a pair is told so and reset after its time", async () => {
+test("spdy port-forward: half a pair is told so and reset after its time", async () => {
   await using server = await startServer(noCommand);
   await using client = await SpdyClient.open(server.portForward({ podId: "p1", ports: [] }), protocol);
   const error = await client.stream({ streamtype: "error", port: "80", requestid: "7" });
@@ -145,7 +145,7 @@ const refusedHeaders: readonly Readonly<Record<string, string>>[] = [
   { streamtype: "data", port: "http" },
 ];
 
-void test("spdy port-forward: streams with wrong headers are reset, the session goes on", async () => {
+test("spdy port-forward: streams with wrong headers are reset, the session goes on", async () => {
   await using pod = await startPodServer((socket) => socket.pipe(socket));
   await using server = await startServer(noCommand);
   await using client = await SpdyClient.open(server.portForward({ podId: "p1", ports: [] }), protocol);
@@ -165,7 +165,7 @@ void test("spdy port-forward: streams with wrong headers are reset, the session 
   assert.equal(await data.text(), "alive");
 });
 
-void test("spdy port-forward: tunnelled in a WebSocket", async () => {
+test("spdy port-forward: tunnelled in a WebSocket", async () => {
   await using pod = await startPodServer((socket) => socket.pipe(socket));
   await using server = await startServer(noCommand);
   const url = server.portForward({ podId: "p1", ports: [] });

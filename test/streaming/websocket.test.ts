@@ -53,7 +53,7 @@ class ChannelClient implements AsyncDisposable {
   }
 }
 
-void test("websocket exec: v5 with half-closed input", async () => {
+test("websocket exec: v5 with half-closed input", async () => {
   await using server = await startServer(async (io) => {
     await cat(io, execRequest());
     await io.stderr(Buffer.from("oops"));
@@ -82,7 +82,7 @@ const older = [
 ] as const;
 
 for (const { protocols, told } of older) {
-  void test(`websocket exec: ${protocols.join() || "no protocol"}`, async () => {
+  test(`websocket exec: ${protocols.join() || "no protocol"}`, async () => {
     await using server = await startServer(async (io) => {
       if (io.stdin === undefined) return 1;
       for await (const bytes of io.stdin) {
@@ -100,7 +100,7 @@ for (const { protocols, told } of older) {
   });
 }
 
-void test("websocket exec: a terminal's sizes", async () => {
+test("websocket exec: a terminal's sizes", async () => {
   const sizes: TerminalSize[] = [];
   await using server = await startServer(async (io) => {
     io.onResize((size) => sizes.push(size));
@@ -115,7 +115,7 @@ void test("websocket exec: a terminal's sizes", async () => {
   assert.deepEqual(sizes, [{ rows: 24, cols: 80 }]);
 });
 
-void test("websocket exec: big messages both ways, and a reader that is slow at first", async () => {
+test("websocket exec: big messages both ways, and a reader that is slow at first", async () => {
   await using server = await startServer(async (io, request) => {
     await new Promise((resolve) => setTimeout(resolve, 200));
     return cat(io, request);
@@ -129,7 +129,7 @@ void test("websocket exec: big messages both ways, and a reader that is slow at 
   assert.equal(client.text(1) === sent.toString(), true);
 });
 
-void test("websocket exec: a client that leaves, at once or while its input is not read, ends the command", async () => {
+test("websocket exec: a client that leaves, at once or while its input is not read, ends the command", async () => {
   for (const flood of [0, 5_000_000]) {
     const gone = Promise.withResolvers<undefined>();
     await using server = await startServer(async (io) => {
@@ -149,7 +149,7 @@ void test("websocket exec: a client that leaves, at once or while its input is n
 });
 
 for (const protocol of ["v4.channel.k8s.io", "v4.base64.channel.k8s.io"]) {
-  void test(`websocket port-forward: ${protocol}: channels in pairs, the port first`, async () => {
+  test(`websocket port-forward: ${protocol}: channels in pairs, the port first`, async () => {
     await using pod = await startPodServer((socket) => {
       socket.once("data", (first) => socket.end(first));
     });
@@ -169,7 +169,7 @@ for (const protocol of ["v4.channel.k8s.io", "v4.base64.channel.k8s.io"]) {
   });
 }
 
-void test("websocket port-forward: a closed port is told on its error channel, the other port works", async () => {
+test("websocket port-forward: a closed port is told on its error channel, the other port works", async () => {
   await using pod = await startPodServer((socket) => {
     socket.once("data", (first) => socket.end(first));
   });

@@ -8,7 +8,7 @@ async function readAll(queue: ByteQueue): Promise<string> {
   return text;
 }
 
-void test("byte queue: what was pushed before the end is read", async () => {
+test("byte queue: what was pushed before the end is read", async () => {
   const queue = new ByteQueue(1_000);
   queue.push(Buffer.from("one "));
   const reading = readAll(queue);
@@ -19,13 +19,13 @@ void test("byte queue: what was pushed before the end is read", async () => {
   assert.equal(await reading, "one two");
 });
 
-void test("byte queue: one-byte pieces count for what they hold", () => {
+test("byte queue: one-byte pieces count for what they hold", () => {
   const queue = new ByteQueue(1_000);
   for (let index = 0; index < 8; index++) queue.push(Buffer.of(index));
   assert.equal(queue.isFull, true);
 });
 
-void test("byte queue: room comes when the reader takes what is held", async () => {
+test("byte queue: room comes when the reader takes what is held", async () => {
   const credits: number[] = [];
   const queue = new ByteQueue(100, (bytes) => credits.push(bytes));
   queue.push(Buffer.alloc(200));
@@ -42,7 +42,7 @@ void test("byte queue: room comes when the reader takes what is held", async () 
   assert.deepEqual(credits, [200]);
 });
 
-void test("byte queue: discarding gives room, ends the reader and credits what it drops", async () => {
+test("byte queue: discarding gives room, ends the reader and credits what it drops", async () => {
   let credited = 0;
   const queue = new ByteQueue(100, (bytes) => {
     credited += bytes;
@@ -56,7 +56,7 @@ void test("byte queue: discarding gives room, ends the reader and credits what i
   assert.equal(await readAll(queue), "");
 });
 
-void test("byte queue: a reader that waits sees the end", async () => {
+test("byte queue: a reader that waits sees the end", async () => {
   const queue = new ByteQueue(100);
   const reading = readAll(queue);
   await Promise.resolve();

@@ -36,7 +36,7 @@ const cases: readonly {
 ];
 
 for (const { outcome, status, text } of cases) {
-  void test(`outcome: ${outcome.kind} as a status and as words`, () => {
+  test(`outcome: ${outcome.kind} as a status and as words`, () => {
     assert.deepEqual(JSON.parse(encodeOutcome(outcome, "status")?.toString() ?? "null"), status);
     assert.equal(encodeOutcome(outcome, "text")?.toString(), text);
   });

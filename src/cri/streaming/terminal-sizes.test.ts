@@ -31,7 +31,7 @@ const cases: readonly {
 ];
 
 for (const { name, input, sizes } of cases) {
-  void test(`terminal sizes: ${name}`, async () => {
+  test(`terminal sizes: ${name}`, async () => {
     const found: TerminalSize[] = [];
     for await (const size of decodeTerminalSizes(pieces(input))) found.push(size);
     assert.deepEqual(

@@ -4,7 +4,7 @@ import { hasCode } from "../../core/errors.ts";
 import { maxOutstandingTokens, tokenLifetimeMs } from "./limits.ts";
 import { Tokens } from "./tokens.ts";
 
-void test("tokens: one opens its request, once", () => {
+test("tokens: one opens its request, once", () => {
   const tokens = new Tokens<string>();
   const first = tokens.issue("first");
   const second = tokens.issue("second");
@@ -15,7 +15,7 @@ void test("tokens: one opens its request, once", () => {
   assert.equal(tokens.size, 0);
 });
 
-void test("tokens: unknown ones open nothing", () => {
+test("tokens: unknown ones open nothing", () => {
   const tokens = new Tokens<string>();
   const token = tokens.issue("request");
   for (const wrong of ["", "x", token.slice(1), `${token}A`, token.toUpperCase(), "A".repeat(10_000)]) {
@@ -24,7 +24,7 @@ void test("tokens: unknown ones open nothing", () => {
   assert.equal(tokens.redeem(token), "request");
 });
 
-void test("tokens: one expires after its minute", () => {
+test("tokens: one expires after its minute", () => {
   let now = 0;
   const tokens = new Tokens<string>(() => now);
   const token = tokens.issue("request");
@@ -35,7 +35,7 @@ void test("tokens: one expires after its minute", () => {
   assert.equal(tokens.size, 0);
 });
 
-void test("tokens: too many are refused until the oldest expire", () => {
+test("tokens: too many are refused until the oldest expire", () => {
   let now = 0;
   const tokens = new Tokens<number>(() => now);
   for (let index = 0; index < maxOutstandingTokens; index++) {

@@ -5,7 +5,7 @@ import { checkPorts, checkRunning, checkStreams } from "./validate.ts";
 
 const streams = { tty: false, stdin: false, stdout: false, stderr: false };
 
-void test("validate: a terminal has no stderr, and there is something to carry", () => {
+test("validate: a terminal has no stderr, and there is something to carry", () => {
   checkStreams({ ...streams, stdout: true, stderr: true });
   checkStreams({ ...streams, tty: true, stdin: true });
   for (const wrong of [
@@ -22,7 +22,7 @@ void test("validate: a terminal has no stderr, and there is something to carry",
   }
 });
 
-void test("validate: ports are from 1 to 65535, and not more than fit", () => {
+test("validate: ports are from 1 to 65535, and not more than fit", () => {
   checkPorts([]);
   checkPorts([1, 65_535]);
   for (const wrong of [[0], [-1], [80, 65_536], new Array<number>(65).fill(80)]) {
@@ -35,7 +35,7 @@ void test("validate: ports are from 1 to 65535, and not more than fit", () => {
   }
 });
 
-void test("validate: only a running container is joined", () => {
+test("validate: only a running container is joined", () => {
   checkRunning({ id: "c1", state: { state: "running" } });
   for (const state of ["created", "exited"]) {
     assert.throws(

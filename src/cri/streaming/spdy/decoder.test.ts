@@ -62,7 +62,7 @@ const frames: readonly { readonly name: string; readonly bytes: Buffer; readonly
 ];
 
 for (const { name, bytes, frame } of frames) {
-  void test(`spdy decoder: ${name}, whole and byte by byte`, () => {
+  test(`spdy decoder: ${name}, whole and byte by byte`, () => {
     assert.deepEqual([...new FrameDecoder().push(bytes)], [frame]);
     const decoder = new FrameDecoder();
     assert.deepEqual(
@@ -72,7 +72,7 @@ for (const { name, bytes, frame } of frames) {
   });
 }
 
-void test("spdy decoder: data is handed on as it comes, its end with the last piece", () => {
+test("spdy decoder: data is handed on as it comes, its end with the last piece", () => {
   const decoder = new FrameDecoder();
   const first = [...decoder.push(Buffer.concat([dataHeader(1, 6, "fin"), Buffer.from("abc")]))];
   const second = [...decoder.push(Buffer.concat([Buffer.from("def"), ping(3)]))];
@@ -103,7 +103,7 @@ const malformed: readonly { readonly name: string; readonly bytes: Buffer; reado
 ];
 
 for (const { name, bytes, says } of malformed) {
-  void test(`spdy decoder: refuses ${name}`, () => {
+  test(`spdy decoder: refuses ${name}`, () => {
     assert.throws(
       () => [...new FrameDecoder().push(bytes)],
       (thrown) => hasCode(thrown, "invalid-argument") && says.test(thrown.message),

@@ -30,12 +30,12 @@ function adler32(bytes: Buffer): number {
   return b * 65_536 + a;
 }
 
-void test("spdy headers: the dictionary is the specification's", () => {
+test("spdy headers: the dictionary is the specification's", () => {
   assert.equal(headerDictionary.length, 1_423);
   assert.equal(adler32(headerDictionary), headerDictionaryId);
 });
 
-void test("spdy headers: blocks of one connection share their window", async () => {
+test("spdy headers: blocks of one connection share their window", async () => {
   const client = new ClientDeflater();
   const inflater = new HeaderInflater();
   const headers = new Map([
@@ -52,7 +52,7 @@ void test("spdy headers: blocks of one connection share their window", async () 
   inflater.close();
 });
 
-void test("spdy headers: zlib reads what the server writes", () => {
+test("spdy headers: zlib reads what the server writes", () => {
   const deflater = new HeaderDeflater();
   const empty = formatHeaderBlock(new Map());
   const named = formatHeaderBlock(new Map([["a", "b"]]));
@@ -61,7 +61,7 @@ void test("spdy headers: zlib reads what the server writes", () => {
   assert.deepEqual(inflated, Buffer.concat([empty, named]));
 });
 
-void test("spdy headers: a bomb and garbage are refused", async () => {
+test("spdy headers: a bomb and garbage are refused", async () => {
   const bomb = await new ClientDeflater().block(Buffer.alloc(10_000_000));
   assert.ok(bomb.length < 64 * 1024);
   for (const block of [bomb, Buffer.from("no zlib at all")]) {
@@ -71,7 +71,7 @@ void test("spdy headers: a bomb and garbage are refused", async () => {
   }
 });
 
-void test("spdy headers: a closed inflater fails and does not hang", async () => {
+test("spdy headers: a closed inflater fails and does not hang", async () => {
   const inflater = new HeaderInflater();
   const pending = inflater.inflate(Buffer.from([0x78]));
   inflater.close();
@@ -91,7 +91,7 @@ const malformed: readonly { readonly name: string; readonly block: Buffer }[] = 
 ];
 
 for (const { name, block } of malformed) {
-  void test(`spdy headers: refuses ${name}`, () => {
+  test(`spdy headers: refuses ${name}`, () => {
     assert.throws(
       () => parseHeaderBlock(block),
       (thrown) => hasCode(thrown, "invalid-argument"),

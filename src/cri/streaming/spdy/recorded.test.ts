@@ -66,7 +66,7 @@ function collectFrames(client: Duplex, frames: Frame[], count: number): Promise<
 }
 
 for (const pieceBytes of [1, 7, 65_536]) {
-  void test(`recorded client: an exec, in pieces of ${pieceBytes} bytes`, async () => {
+  test(`recorded client: an exec, in pieces of ${pieceBytes} bytes`, async () => {
     const { streams, answers } = await replay(recordedExec, pieceBytes, 4);
     assert.deepEqual(
       streams.map(({ headers, text }) => ({ headers, text })),
@@ -83,7 +83,7 @@ for (const pieceBytes of [1, 7, 65_536]) {
     );
   });
 
-  void test(`recorded client: a terminal, in pieces of ${pieceBytes} bytes`, async () => {
+  test(`recorded client: a terminal, in pieces of ${pieceBytes} bytes`, async () => {
     const { streams } = await replay(recordedTerminal, pieceBytes, 4);
     assert.deepEqual(
       streams.map(({ headers }) => headers),
@@ -91,7 +91,7 @@ for (const pieceBytes of [1, 7, 65_536]) {
     );
   });
 
-  void test(`recorded client: two forwarded connections, in pieces of ${pieceBytes} bytes`, async () => {
+  test(`recorded client: two forwarded connections, in pieces of ${pieceBytes} bytes`, async () => {
     const { streams } = await replay(recordedForward, pieceBytes, 4);
     assert.deepEqual(
       streams.map(({ headers, text }) => ({ ...headers, text })),

@@ -3,12 +3,12 @@ import { setImmediate as turn } from "node:timers/promises";
 import { test } from "node:test";
 import { WindowPolicy } from "./send-window.ts";
 
-void test("send window: does not count for a client that never gives one", async () => {
+test("send window: does not count for a client that never gives one", async () => {
   const window = new WindowPolicy().create();
   for (let index = 0; index < 100; index++) assert.equal(await window.take(64 * 1024), 64 * 1024);
 });
 
-void test("send window: once it counts, what was sent before is taken off", async () => {
+test("send window: once it counts, what was sent before is taken off", async () => {
   const policy = new WindowPolicy();
   const window = policy.create();
   assert.equal(await window.take(60 * 1024), 60 * 1024);
@@ -25,7 +25,7 @@ void test("send window: once it counts, what was sent before is taken off", asyn
   assert.equal(taken, 1_000);
 });
 
-void test("send window: the initial size changes open streams, below zero too", async () => {
+test("send window: the initial size changes open streams, below zero too", async () => {
   const policy = new WindowPolicy();
   const window = policy.create();
   policy.setInitial(10);
@@ -37,7 +37,7 @@ void test("send window: the initial size changes open streams, below zero too", 
   assert.equal(await policy.create().take(100), 5);
 });
 
-void test("send window: the stream's end lets the waiting one go", async () => {
+test("send window: the stream's end lets the waiting one go", async () => {
   const policy = new WindowPolicy();
   const window = policy.create();
   policy.setInitial(0);
@@ -46,7 +46,7 @@ void test("send window: the stream's end lets the waiting one go", async () => {
   assert.equal(await waiting, 7);
 });
 
-void test("send window: more than the protocol can tell is refused", () => {
+test("send window: more than the protocol can tell is refused", () => {
   const window = new WindowPolicy().create();
   assert.equal(window.widen(1), true);
   assert.equal(window.widen(2 ** 31 - 1), false);

@@ -16,13 +16,13 @@ const messages: readonly {
 ];
 
 for (const { codec, channel, bytes, wire } of messages) {
-  void test(`websocket channels: ${codec} on channel ${channel}, both ways`, () => {
+  test(`websocket channels: ${codec} on channel ${channel}, both ways`, () => {
     assert.deepEqual(encodeMessage(codec, channel, bytes), wire);
     assert.deepEqual(decodeMessage(codec, Buffer.from(wire as string)), { channel, bytes });
   });
 }
 
-void test("websocket channels: an empty message and bad base64 are nothing", () => {
+test("websocket channels: an empty message and bad base64 are nothing", () => {
   assert.equal(decodeMessage("binary", Buffer.alloc(0)), undefined);
   for (const text of ["0abc", "0ab!=", "0=abc", "0YQ=a"]) {
     assert.equal(decodeMessage("base64", Buffer.from(text)), undefined);
