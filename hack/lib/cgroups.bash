@@ -1,6 +1,8 @@
 # A part of every cgroup hierarchy for one run of a script in hack/, which sees nothing else of them. Sourced, not run.
 # shellcheck shell=bash
 
+shopt -s extglob
+
 # Makes the cgroup of this name and puts this process into it. What is started with `unshare --cgroup` next takes it for
 # the root of the hierarchies, once it has called narrow_cgroups.
 enter_cgroup() {
@@ -33,6 +35,16 @@ remove_cgroup() {
     done
     [[ ! -d $hierarchy/$1 ]] || printf 'the cgroup %s is still in use\n' "$hierarchy/$1" >&2
     take_controllers_back "$hierarchy" "$1"
+  done
+}
+
+# Removes what a script has left that was killed: cgroups named after a process that is no more.
+remove_stale_cgroups() {
+  local hierarchy folder
+  for hierarchy in $(cgroup_hierarchies); do
+    for folder in "$hierarchy/$1"-+([0-9]); do
+      [[ ! -d $folder || -d /proc/${folder##*-} ]] || remove_cgroup "${folder##*/}"
+    done
   done
 }
 
