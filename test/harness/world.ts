@@ -34,6 +34,11 @@ const setUp = [
   "{ sleep infinity & wait; }",
 ].join(" && ");
 
+/** A thread that moves itself through v1's `tasks` does not wait for a grace period, as a process does. */
+const enterLeaves =
+  'for leaf in $0; do file=$leaf/tasks; [ -f "$file" ] || file=$leaf/cgroup.procs; echo 0 >"$file" || exit; done; ' +
+  'exec nsenter "$@"';
+
 /**
  * A machine of its own for one test file: namespaces for mounts, network, processes and names, and a part of the cgroup
  * hierarchies that it takes for the whole, held by one process. When that process is killed, everything that ran or was
@@ -45,8 +50,11 @@ export class World implements AsyncDisposable {
   readonly cgroupParent: string;
   readonly #holder: ChildProcess;
   readonly #pid: number;
+  /** The cgroup in each hierarchy that holds what is started inside. */
+  readonly #leaves: readonly string[];
 
-  private constructor(folder: string, holder: ChildProcess, pid: number) {
+  private constructor(folder: string, holder: ChildProcess, pid: number, leaves: readonly string[]) {
+    this.#leaves = leaves;
     this.folder = folder;
     this.cgroupParent = `/${basename(folder)}`;
     this.#holder = holder;
@@ -64,25 +72,15 @@ export class World implements AsyncDisposable {
     await Promise.race([once(holder.stdout, "data"), ended]);
     ended.catch(() => undefined);
     const children = await readFile(`/proc/${holder.pid ?? 0}/task/${holder.pid ?? 0}/children`, "utf8");
-    return new World(folder, holder, Number(children.trim()));
+    const leaves = (await hierarchies()).map((hierarchy) => join(hierarchy, basename(folder), "runner"));
+    return new World(folder, holder, Number(children.trim()), leaves);
   }
 
-  /** Starts a program inside. */
+  /** Starts a program inside, its cgroups included: on v2 a process outside of them could not move its children. */
   spawn(command: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
-    const enter = [
-      "--target",
-      String(this.#pid),
-      "--mount",
-      "--net",
-      "--pid",
-      "--uts",
-      "--ipc",
-      "--cgroup",
-      "--",
-      command,
-      ...args,
-    ];
-    return spawn("nsenter", enter, options);
+    const namespaces = ["--mount", "--net", "--pid", "--uts", "--ipc", "--cgroup"];
+    const enter = ["--target", String(this.#pid), ...namespaces, "--", command, ...args];
+    return spawn("sh", ["-c", enterLeaves, this.#leaves.join(" "), ...enter], options);
   }
 
   /** Runs a program inside to its end. */

@@ -55,7 +55,7 @@ test("lifecycle: a pod and a container from nothing to nothing", async () => {
   const { status: pod } = await daemon.runtime.PodSandboxStatus({ pod_sandbox_id: podId });
   assert.equal(pod?.state, "SANDBOX_READY");
   assert.match(pod.network?.ip ?? "", /^10\.88\./);
-  await world.must("ping", "-c", "1", "-W", "2", pod.network?.ip ?? "");
+  await world.must("busybox", "ping", "-c", "1", "-W", "2", pod.network?.ip ?? "");
 
   const script = "echo out; echo err >&2; hostname; cat /etc/hosts /etc/resolv.conf; exec sleep 1000";
   const id = await startContainer(daemon, podId, config, scriptConfig(script));
