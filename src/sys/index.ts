@@ -12,6 +12,7 @@ export {
 } from "./ffi.ts";
 export { isAtLeast, kernelVersion, parseKernelRelease, type KernelVersion } from "./kernel.ts";
 export { capget, readBoundingSet, type CapabilitySets } from "./capability.ts";
+export { clockGettime } from "./clock-gettime.ts";
 export { geteuid, kill, pidfdOpen, pidfdSendSignal, umask } from "./process.ts";
 export { openNamespace, setns, withNetns } from "./setns.ts";
 export { mount, umount2 } from "./mount.ts";
