@@ -77,7 +77,7 @@ export class TestHost implements AsyncDisposable {
   }
 
   /** Makes a container whose root is an overlay over the busybox. */
-  async create(args: readonly string[], change: SpecChange = {}): Promise<TestContainer> {
+  async create(args: readonly string[], change: SpecChange = {}, bound = wait): Promise<TestContainer> {
     const id = randomBytes(8).toString("hex");
     const folder = join(this.folder, id);
     for (const name of ["upper", "work"]) mkdirSync(join(folder, name), { recursive: true });
@@ -105,7 +105,7 @@ export class TestHost implements AsyncDisposable {
         createSources: [],
         ...change.request,
       },
-      wait,
+      bound,
     );
     const exit = new Promise<ExitRecord>((resolve) => connection.onExit(resolve));
     const container = {

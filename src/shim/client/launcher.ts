@@ -21,8 +21,11 @@ import { type Wait, bounded, remaining } from "./wait.ts";
 /** How often a launcher that starts is tried. */
 const startPollMs = 5;
 
-/** How long a launcher may take to say hello before it counts as hung. */
+/** How long a launcher may take to say hello before it counts as hung and loses its socket to another. */
 const greetTimeoutMs = 3_000;
+
+/** The same while one starts: the hello may have gone to the one that is being replaced. */
+const startGreetTimeoutMs = 200;
 
 /** How long a launcher of another build has to end after it was asked to. */
 const shutdownTimeoutMs = 2_000;
@@ -56,7 +59,8 @@ export class Launcher {
     const launcher = new Launcher(options, await readIdentity(options.bundle));
     await mkdir(launcher.folder, { recursive: true, mode: 0o700 });
     await chmod(launcher.folder, 0o700);
-    const build = await launcher.runningBuild(wait);
+    const timeoutMs = Math.min(greetTimeoutMs, wait.timeoutMs ?? greetTimeoutMs);
+    const build = await launcher.servingBuild({ ...wait, timeoutMs });
     if (build !== launcher.identity.build) {
       if (build !== undefined) await launcher.retire();
       await launcher.start(wait);
@@ -142,24 +146,19 @@ export class Launcher {
     return channel;
   }
 
-  /** What runs now: undefined is nothing, the empty text a launcher that hangs or speaks no protocol of ours. */
-  private async runningBuild(wait: Wait): Promise<string | undefined> {
-    const timeoutMs = Math.min(greetTimeoutMs, wait.timeoutMs ?? greetTimeoutMs);
+  /** The build of the launcher that serves; undefined where none does: absent, hung, or of a protocol we don't speak. */
+  private async servingBuild(wait: Wait): Promise<string | undefined> {
     try {
-      const { channel, peer } = await Channel.open(this.socket, this.identity, unheard, {
-        ...wait,
-        timeoutMs,
-      });
+      const { channel, peer } = await Channel.open(this.socket, this.identity, unheard, wait);
       channel.close();
       return peer.build;
     } catch (thrown) {
-      if (hasCode(thrown, "unavailable")) return undefined;
-      if (hasCode(thrown, "deadline-exceeded") || hasCode(thrown, "failed-precondition")) return "";
+      if (isNobody(thrown)) return undefined;
       throw thrown;
     }
   }
 
-  /** Asks a launcher of another build to end; one that does not answer keeps its shims, and loses its socket. */
+  /** Asks a launcher of another build to end; one that does not loses its socket, and its shims live on either way. */
   private async retire(): Promise<void> {
     try {
       await this.shutdown({ timeoutMs: shutdownTimeoutMs });
@@ -184,10 +183,20 @@ export class Launcher {
 
   private async untilServing(enough: AbortSignal): Promise<undefined> {
     while (!enough.aborted) {
-      if ((await this.runningBuild({ signal: enough })) === this.identity.build) return;
+      const build = await this.servingBuild({ signal: enough, timeoutMs: startGreetTimeoutMs });
+      if (build === this.identity.build) return;
       await sleep(startPollMs);
     }
   }
+}
+
+/** True for what connecting to a launcher that is of no use ends in. */
+function isNobody(thrown: unknown): boolean {
+  return (
+    hasCode(thrown, "unavailable") ||
+    hasCode(thrown, "deadline-exceeded") ||
+    hasCode(thrown, "failed-precondition")
+  );
 }
 
 /** A launcher sends nothing unasked. */
