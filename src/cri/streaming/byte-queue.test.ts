@@ -39,7 +39,7 @@ test("byte queue: room comes when the reader takes what is held", async () => {
   assert.equal(hasRoom, false);
   await reader.next();
   await room;
-  assert.deepEqual(credits, [200]);
+  assert.deepEqual(credits, [200, 50]);
 });
 
 test("byte queue: discarding gives room, ends the reader and credits what it drops", async () => {
@@ -62,4 +62,15 @@ test("byte queue: a reader that waits sees the end", async () => {
   await Promise.resolve();
   queue.end();
   assert.equal(await reading, "");
+});
+
+test("byte queue: what comes after a reader left is dropped", async () => {
+  const queue = new ByteQueue(100);
+  queue.push(Buffer.alloc(200));
+  for await (const bytes of queue) {
+    assert.equal(bytes.length, 200);
+    break;
+  }
+  queue.push(Buffer.alloc(200));
+  assert.equal(queue.isFull, false);
 });

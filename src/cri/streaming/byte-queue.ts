@@ -74,21 +74,30 @@ export class ByteQueue implements AsyncIterable<Buffer> {
     }
   }
 
+  /** Reads to the end; a reader that leaves before it has what comes dropped, so that it stops nobody. */
   async *[Symbol.asyncIterator](): AsyncIterator<Buffer, undefined> {
-    for (;;) {
-      const piece = this.#pieces.shift();
-      if (piece !== undefined) {
+    try {
+      for (;;) {
+        const piece = this.#pieces.shift();
+        if (piece === undefined && this.#state !== "open") return undefined;
+        if (piece === undefined) {
+          await this.#arrival();
+          continue;
+        }
         this.#heldBytes -= piece.length + pieceOverheadBytes;
         if (!this.isFull) this.#wakeWriter?.();
-        yield piece;
         this.#taken(piece.length);
-        continue;
+        yield piece;
       }
-      if (this.#state !== "open") return undefined;
-      await new Promise<void>((resolve) => {
-        this.#wakeReader = resolve;
-      });
-      this.#wakeReader = undefined;
+    } finally {
+      this.discard();
     }
+  }
+
+  async #arrival(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#wakeReader = resolve;
+    });
+    this.#wakeReader = undefined;
   }
 }

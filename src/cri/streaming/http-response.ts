@@ -16,6 +16,10 @@ export function refuse(
       "Content-Length": String(Buffer.byteLength(body)),
       Connection: "close",
     }) + body,
+    () => {
+      // HTTP's sockets may be half-open: without this a client that keeps its end keeps ours.
+      socket.destroy();
+    },
   );
 }
 

@@ -80,6 +80,7 @@ class CommandStreams {
     clearTimeout(timer);
     signal.removeEventListener("abort", leave);
     const missing = this.#missing();
+    if (signal.aborted) return "the client left";
     return missing.length === 0
       ? undefined
       : `the client did not open its streams in time: ${missing.join(", ")}`;
