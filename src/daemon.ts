@@ -11,6 +11,7 @@ import {
   createSandboxBackend,
   createServices,
   defaultStreamingOptions,
+  refuseLiveSocket,
   serve,
   startStreamingServer,
 } from "./cri/index.ts";
@@ -24,6 +25,7 @@ import {
   Inspection,
   Inventory,
   LifecycleEvents,
+  lockState,
   Pods,
   podCgroup,
   prepareState,
@@ -48,9 +50,15 @@ export async function startDaemon(config: Config, version: string, logger: Logge
   reportChecks(host.checks, logger);
 
   const paths = new StatePaths(config.state);
+  // Nothing is made or changed before it is certain that nobody else works here.
+  await refuseLiveSocket(config.socket);
+  undo.use(await lockState(paths));
   await mkdir(config.root, { recursive: true, mode: 0o711 });
   const store = undo.adopt(await openStore(join(config.root, "store")), (opened) => opened.close());
   await prepareState(paths);
+  const inventory = undo.adopt(new Inventory(store), (known) => {
+    known.letGo();
+  });
   const jobs = undo.adopt(new JobJournal(store, systemClock), (journal) => journal.close());
   for (const job of await jobs.load())
     logger.warn("a job was cut off by the daemon's end", {
@@ -71,6 +79,9 @@ export async function startDaemon(config: Config, version: string, logger: Logge
       luajit: config.luajit,
       unpacker: join(import.meta.dirname, "shim/berth-unpack.lua"),
       insecureRegistries: config.insecureRegistries,
+      certsDir: config.certsDir,
+      ...(config.dockerConfig !== "" && { dockerConfig: config.dockerConfig }),
+      environment: process.env,
       pinned: config.pinnedImages,
       maxLayerBytes: config.maxLayerBytes,
       onDamaged: (what) => {
@@ -95,7 +106,6 @@ export async function startDaemon(config: Config, version: string, logger: Logge
   );
 
   const facts = readHostFacts();
-  const inventory = new Inventory(store);
   await inventory.load((what, reason) => {
     logger.error("a record is damaged and left out", { record: what, reason });
   });

@@ -32,7 +32,8 @@ const graceMs = 2_000;
 export async function serve(options: ServerOptions, services: Services): Promise<RunningServer> {
   const { socket, groupId } = options;
   await mkdir(dirname(socket), { recursive: true, mode: 0o711 });
-  await removeStaleSocket(socket);
+  await refuseLiveSocket(socket);
+  await rm(socket, { force: true });
   const server = new Server({
     "grpc.max_receive_message_length": maxGrpcMessageBytes,
     "grpc.max_send_message_length": maxGrpcMessageBytes,
@@ -78,8 +79,8 @@ function shutdown(server: Server): Promise<void> {
   });
 }
 
-/** Nobody answers on the socket of a daemon that was killed: it is removed. One that answers belongs to another. */
-async function removeStaleSocket(socket: string): Promise<void> {
+/** Throws `failed-precondition` where somebody answers on a socket; nobody does on that of a daemon that was killed. */
+export async function refuseLiveSocket(socket: string): Promise<void> {
   const answered = await new Promise<boolean>((resolve) => {
     const connection = connect(socket);
     connection.once("connect", () => {
@@ -91,5 +92,4 @@ async function removeStaleSocket(socket: string): Promise<void> {
     });
   });
   if (answered) throw new RuntimeError("failed-precondition", `${socket} is served by another process`);
-  await rm(socket, { force: true });
 }

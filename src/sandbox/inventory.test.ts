@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { hasCode } from "../core/errors.ts";
-import type { ContainerId, PodId } from "../core/ids.ts";
+import { newPodId, type ContainerId, type PodId } from "../core/ids.ts";
 import { openStore, type Store } from "../store/index.ts";
 import { Inventory } from "./inventory.ts";
 import { containerRecord, podRecord } from "./records.fixture.ts";
@@ -43,6 +43,23 @@ test("inventory: what was added is there for the next daemon, what was removed i
       [kept.record],
     );
     assert.equal(second.pod(pod.id).containers.size, 1);
+  }));
+
+test("inventory: the next daemon has the order of the one before", () =>
+  withStore(async (store, reopen) => {
+    const first = new Inventory(store);
+    for (const age of [5n, 4n, 3n, 2n, 1n, 0n]) {
+      const name = `pod-${age}`;
+      const record = podRecord();
+      const config = { ...record.config, metadata: { ...record.config.metadata, name } };
+      await first.addPod({ ...record, id: newPodId(), config, createdAt: 100n - age });
+    }
+    const second = new Inventory(await reopen());
+    await second.load(assert.fail);
+    assert.deepEqual(
+      [...second.pods()].map(({ id }) => id),
+      [...first.pods()].map(({ id }) => id),
+    );
   }));
 
 test("inventory: a name is held while its owner is there, and free afterwards", () =>

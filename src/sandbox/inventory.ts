@@ -58,8 +58,8 @@ export class Inventory {
     const containers = await this.#containerTable.entries((key, reason) => {
       onDamaged(`container ${key}`, reason);
     });
-    for (const [key, record] of pods) this.#addPod(parsePodId(key), record);
-    for (const [key, record] of containers) {
+    for (const [key, record] of byAge(pods)) this.#addPod(parsePodId(key), record);
+    for (const [key, record] of byAge(containers)) {
       const pod = this.#pods.get(record.podId);
       if (pod === undefined) onDamaged(`container ${key}`, `its pod ${record.podId} is not in the store`);
       else this.#addContainer(parseContainerId(key), pod, record);
@@ -148,6 +148,16 @@ export class Inventory {
     this.#forgetContainer(entry);
   }
 
+  /** Cuts the connections to all shims, which live on with their containers; the next daemon finds them. */
+  letGo(): void {
+    for (const entry of this.#containers.values()) {
+      const { shim } = entry;
+      // First, or the cut would be taken for the loss of the shim.
+      entry.shim = undefined;
+      shim?.close();
+    }
+  }
+
   #addPod(id: PodId, record: Pod): PodEntry {
     const entry: PodEntry = {
       id,
@@ -202,6 +212,13 @@ export class Inventory {
       throw error;
     }
   }
+}
+
+/** The oldest first, as they were taken in before. */
+function byAge<T extends { readonly createdAt: bigint }>(records: ReadonlyMap<string, T>): [string, T][] {
+  return [...records].sort(([, a], [, b]) =>
+    a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : 0,
+  );
 }
 
 /** The key under which a pod's creation is joined and its name is held. */

@@ -72,9 +72,7 @@ for (const [what, happen] of Object.entries(endings)) {
         pods: await daemon.runtime.ListPodSandbox({}),
         containers: await daemon.runtime.ListContainers({}),
         pod: (await daemon.runtime.PodSandboxStatus({ pod_sandbox_id: pod.id })).status,
-        statuses: await Promise.all(
-          [running, sharing, created, ended.id].map((id) => statusOf(daemon, id)),
-        ),
+        statuses: await Promise.all([running, sharing, created, ended.id].map((id) => statusOf(daemon, id))),
       });
       const earlier = await look();
       await happen();
@@ -118,15 +116,23 @@ test("restart: exits that happened meanwhile are known with code, signal and tim
     assert.equal(status.state, "CONTAINER_EXITED");
     assert.equal(status.exit_code, code);
     assert.equal(status.reason, "Error");
-    assert.ok(BigInt(status.finished_at) >= before && BigInt(status.finished_at) <= after, status.finished_at);
+    assert.ok(
+      BigInt(status.finished_at) >= before && BigInt(status.finished_at) <= after,
+      status.finished_at,
+    );
     assert.ok(BigInt(status.started_at) > 0n && BigInt(status.started_at) < before);
   }
-  assert.equal(streamOf(await readFile((await statusOf(daemon, coded)).log_path, "utf8"), "stdout"), "last words\n");
+  assert.equal(
+    streamOf(await readFile((await statusOf(daemon, coded)).log_path, "utf8"), "stdout"),
+    "last words\n",
+  );
 });
 
 test("restart: the log of a container that prints all the time loses and tears no line", async () => {
   await using pod = await TestPod.run(daemon);
-  const id = await pod.start(`i=0; trap 'echo end $i; exit 0' TERM; while :; do echo line $i; i=$((i+1)); [ $((i % 500)) = 0 ] && sleep 0.01; done`);
+  const id = await pod.start(
+    `i=0; trap 'echo end $i; exit 0' TERM; while :; do echo line $i; i=$((i+1)); [ $((i % 500)) = 0 ] && sleep 0.01; done`,
+  );
   for (const signal of ["SIGKILL", "SIGTERM", "SIGKILL"] as const) {
     await sleep(200);
     await daemon.end(signal);
@@ -234,9 +240,18 @@ test("restart: a second daemon on the same store or socket is refused and distur
   const at = (name: string): string => join(world.folder, name);
   for (const [flags, message] of [
     [[], /^berthd: .*berth\.sock is served by another process$/m],
-    [["--root", at("second"), "--state", "/run/second"], /^berthd: .*berth\.sock is served by another process$/m],
-    [["--socket", at("second.sock"), "--state", "/run/second"], /^berthd: .*root\/store is in use by another berthd$/m],
-    [["--socket", at("second.sock"), "--root", at("second")], /^berthd: \/run\/berth is in use by another berthd$/m],
+    [
+      ["--root", at("second"), "--state", "/run/second"],
+      /^berthd: .*berth\.sock is served by another process$/m,
+    ],
+    [
+      ["--socket", at("second.sock"), "--state", "/run/second"],
+      /^berthd: .*root\/store is in use by another berthd$/m,
+    ],
+    [
+      ["--socket", at("second.sock"), "--root", at("second")],
+      /^berthd: \/run\/berth is in use by another berthd$/m,
+    ],
   ] as const) {
     const { status, stderr } = await TestDaemon.refuse(world, flags);
     assert.equal(status, 1, stderr);
