@@ -9,7 +9,7 @@ export type { Cgroup } from "./cgroup.ts";
 export { closeEntry, enterV1, enterV2 } from "./enter.ts";
 export type { CgroupEntry } from "./enter.ts";
 export { maxExecSlots } from "./exec-slots.ts";
-export type { ExecSlot } from "./exec-slots.ts";
+export type { ExecSlot, SlotEnd } from "./exec-slots.ts";
 export { describeProcesses } from "./processes.ts";
 export { folderOf } from "./folder.ts";
 

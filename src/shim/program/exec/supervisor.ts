@@ -19,6 +19,7 @@ import type { AddedProcess } from "./added-process.ts";
 import { addProcess } from "./added-process.ts";
 import { killDescendants } from "./descendants.ts";
 import type { ExecTarget } from "./target.ts";
+import { slotEnds } from "./target.ts";
 
 /** How long a client may take until its request is complete. */
 const requestTimeoutMs = 30_000;
@@ -31,10 +32,6 @@ const farewellMs = 30_000;
 
 const signalBase = 128;
 
-/** Exit statuses that the shim understands: the sub-cgroup may be used as it is, or was killed. */
-const endedClean = 0;
-const endedKilled = 1;
-
 /** Serves one connection of the exec socket in a child of the shim, to its end. */
 export function serveExec(
   client: number,
@@ -44,7 +41,6 @@ export function serveExec(
 ): never {
   closeAllBut(target === undefined ? [client] : [client, target.pidfd]);
   setName("berth-execd");
-  collectgarbage("restart");
   const loop = new Loop();
   const supervisor = new Supervisor(loop, target, refusal);
   const connection: Connection = new Connection(loop, client, {
@@ -64,7 +60,7 @@ export function serveExec(
     },
   });
   loop.run();
-  return exit(endedClean);
+  return exit(0);
 }
 
 /**
@@ -88,7 +84,7 @@ class Supervisor {
     this.target = target;
     this.refusal = refusal;
     loop.after(requestTimeoutMs, () => {
-      if (!this.asked) exit(endedClean);
+      if (!this.asked) exit(0);
     });
   }
 
@@ -126,7 +122,8 @@ class Supervisor {
   }
 
   private leave(): never {
-    return exit(this.killed ? endedKilled : endedClean);
+    const end = this.killed ? "killed" : (this.target?.slot?.isEmpty() ?? true) ? "empty" : "left";
+    return exit(slotEnds.indexOf(end));
   }
 
   private begin(connection: Connection, request: ExecRequest): void {

@@ -1,4 +1,4 @@
-import type { Cgroup, ExecSlot } from "../cgroup/index.ts";
+import type { Cgroup, ExecSlot, SlotEnd } from "../cgroup/index.ts";
 import type { CreatedInit } from "../create/message.ts";
 
 /** The container that a process is added to. */
@@ -10,3 +10,6 @@ export interface ExecTarget {
   /** The process's sub-cgroup; absent where the container's cgroup takes none. */
   readonly slot: ExecSlot | undefined;
 }
+
+/** How a supervisor tells the shim what became of its sub-cgroup: its exit status is the place in this list. */
+export const slotEnds: readonly SlotEnd[] = ["empty", "left", "killed"];

@@ -293,7 +293,6 @@ export class ContainerLog {
       this.writer.stop();
       this.buffers.stdout.discard();
       this.buffers.stderr.discard();
-      collectgarbage("collect");
     });
   }
 

@@ -145,6 +145,6 @@ export class Clients {
     }
     close(client);
     if (ok && forked) this.container.superviseExec(pid, target);
-    else if (ok) target.slot?.release("clean");
+    else if (ok) target.slot?.release("empty");
   }
 }

@@ -11,6 +11,7 @@ import type {
 import type { Cgroup, ExecSlot } from "../cgroup/index.ts";
 import { maxExecSlots, openCgroup } from "../cgroup/index.ts";
 import type { CreatedInit } from "../create/message.ts";
+import { slotEnds } from "../exec/target.ts";
 import type { ExecTarget } from "../exec/target.ts";
 import { SIG } from "../ffi/constants.ts";
 import type { Failure } from "../ffi/error.ts";
@@ -263,7 +264,7 @@ export class Container {
     if (slot === undefined) return;
     this.execs--;
     this.execSlots.delete(pid);
-    if (slot !== "none") slot.release(status === 0 && signal === 0 ? "clean" : "killed");
+    if (slot !== "none") slot.release(signal === 0 ? (slotEnds[status] ?? "killed") : "killed");
   }
 
   private becomeCreated(init: CreatedInit, fds: readonly number[]): void {

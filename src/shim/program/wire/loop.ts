@@ -9,6 +9,12 @@ import { monotonicMs } from "../ffi/time.ts";
 const maxEventsPerWait = 32;
 const epollCloexec = 0x80000;
 
+/**
+ * Garbage that is left lying about. The collector is stopped otherwise: marking touches every object of a heap that is
+ * shared with the launcher, so one collection costs about as much memory as this is.
+ */
+const maxGarbageKib = 1024;
+
 /** Called with the EPOLL.* bits that are set. */
 export type ReadyHandler = (this: void, events: number) => void;
 
@@ -70,8 +76,10 @@ export class Loop {
 
   /** Serves until {@link stop}. */
   run(): void {
+    const limitKib = collectgarbage("count") + maxGarbageKib;
     while (!this.stopped) {
       this.turn();
+      if (collectgarbage("count") > limitKib) collect();
     }
   }
 
@@ -116,6 +124,12 @@ export class Loop {
     event.fd = fd;
     if (C.epoll_ctl(this.epoll, operation, fd, event) < 0) throw sysError("epoll_ctl", fd);
   }
+}
+
+/** A collection also makes the collector run by itself from then on, which is taken back. */
+function collect(): void {
+  collectgarbage("collect");
+  collectgarbage("stop");
 }
 
 /** A handler that fails must not take the whole program along; a bug in it is told on standard error. */
