@@ -24,6 +24,12 @@ function path(key: string, fallback: string, doc: string): Setting<string> {
   return { key, fallback, doc, placeholder: "PATH", read };
 }
 
+/** A path, or "" for none. */
+function optionalPath(key: string, doc: string): Setting<string> {
+  const { read } = path(key, "", doc);
+  return { key, fallback: "", doc, placeholder: "PATH", read: (value) => (value === "" ? "" : read(value)) };
+}
+
 function text(key: string, fallback: string, doc: string, placeholder = "TEXT"): Setting<string> {
   const read = (value: unknown): string =>
     typeof value === "string" ? value : fail(key, "expected a text", value);
@@ -115,6 +121,16 @@ export const settings = {
     "images.insecure_registries",
     [],
     "Registries (host or host:port) spoken to without TLS, besides those on loopback.",
+  ),
+  certsDir: path(
+    "images.certs_dir",
+    "/etc/berth/certs.d",
+    "Folder of mirrors and certificates by registry, as containerd's certs.d (HOST/hosts.toml); read at every pull.",
+  ),
+  dockerConfig: optionalPath(
+    "images.docker_config",
+    "Docker's config.json whose credentials and helpers serve pulls that bring none; empty is no such file. " +
+      "They open private images to every pod of the node.",
   ),
   pinnedImages: list(
     "images.pinned",

@@ -15,7 +15,10 @@ import { isPinned } from "./pinned.ts";
 import { hostPlatform } from "./platform.ts";
 import { pullImage, type PullRequest, type PullResult } from "./pull.ts";
 import { readLayerSidecar, recover } from "./recover.ts";
+import { openDockerConfig } from "./registry/docker-config.ts";
 import { openHttp } from "./registry/http.ts";
+import { openMirrors } from "./registry/mirrors.ts";
+import { readProxies, type Environment } from "./registry/proxy.ts";
 import { resolveImage } from "./resolve.ts";
 import { lowersOf, openSnapshots, type Snapshot } from "./snapshots.ts";
 import { readMerged, type ViewLayer } from "./view.ts";
@@ -33,6 +36,12 @@ export interface ImageStoreSettings {
   readonly maxLayerBytes: number;
   /** Registries besides those on loopback that are spoken to without TLS. */
   readonly insecureRegistries: readonly string[];
+  /** Folder of hosts files in containerd's layout; absent is no mirrors. */
+  readonly certsDir?: string;
+  /** Docker's config.json with credentials of the node; absent is none. */
+  readonly dockerConfig?: string;
+  /** Variables that name proxies; absent is no proxy. */
+  readonly environment?: Environment;
   /** Reference patterns, `*` allowed, that garbage collection leaves. */
   readonly pinned: readonly string[];
   /** Told of records and files that were found damaged at start. */
@@ -96,9 +105,15 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
   const committer = createCommitter(layout, catalog, layers);
   const snapshots = openSnapshots(layout, catalog);
   const stallTimeoutMs = settings.stallTimeoutMs ?? defaultStallTimeoutMs;
-  const http = openHttp({ connectTimeoutMs: Math.min(connectTimeoutMs, stallTimeoutMs), stallTimeoutMs });
+  const http = openHttp(
+    { connectTimeoutMs: Math.min(connectTimeoutMs, stallTimeoutMs), stallTimeoutMs },
+    readProxies(settings.environment ?? {}),
+  );
   const platform = hostPlatform();
-  const pullContext = { http, policy: { insecureRegistries }, platform, committer };
+  const policy = { insecureRegistries };
+  const mirrors = openMirrors(settings.certsDir, policy);
+  const stored = openDockerConfig(settings.dockerConfig);
+  const pullContext = { http, policy, mirrors, stored, platform, committer };
   const clock = settings.clock ?? systemClock;
   const shown = (image: Image): Image => ({
     ...image,

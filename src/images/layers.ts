@@ -7,7 +7,7 @@ import type { Catalog } from "./catalog.ts";
 import { onDisk } from "./disk-errors.ts";
 import { shortName, syncFolder, temporaryPath, writeSynced, type Layout } from "./layout.ts";
 import type { Limiter } from "./limiter.ts";
-import { aborted } from "./registry/session.ts";
+import { aborted } from "./registry/failure.ts";
 import { unpackLayer, type LayerSource, type UnpackerSettings, type UnpackReport } from "./unpack.ts";
 
 /** Written beside a layer's tree: enough to know the layer again without the store. */
@@ -54,7 +54,7 @@ export function openLayers(
     const work = async (): Promise<Layer> => {
       const release = await limiter.acquire(request.queue, controller.signal);
       try {
-        const layer = await fetchLayer(layout, unpacker, request, controller.signal);
+        const layer = await fetchUntilGood(layout, unpacker, request, controller.signal);
         catalog.addLayer(layer);
         return layer;
       } catch (thrown) {
@@ -112,6 +112,24 @@ async function untilAborted<T>(work: Promise<T>, { signal, what }: LayerRequest)
     return await Promise.race([work, promise]);
   } finally {
     signal.removeEventListener("abort", leave);
+  }
+}
+
+/** Fetches a layer again where the bytes that failed came from a mirror and another host is left. */
+async function fetchUntilGood(
+  layout: Layout,
+  unpacker: UnpackerSettings,
+  request: LayerRequest,
+  signal: AbortSignal,
+): Promise<Layer> {
+  const { source } = request;
+  for (;;) {
+    try {
+      return await fetchLayer(layout, unpacker, request, signal);
+    } catch (thrown) {
+      const isWorthAnother = source.kind === "stream" && source.isWorthAnother?.(thrown) === true;
+      if (signal.aborted || !isWorthAnother) throw thrown;
+    }
   }
 }
 

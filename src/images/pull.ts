@@ -12,13 +12,21 @@ import {
   type Document,
 } from "./documents.ts";
 import { choosePlatform, formatPlatform, type Platform } from "./platform.ts";
-import { createProgress, type LayerProgress } from "./progress.ts";
+import { createProgress, type LayerProgress, type Progress } from "./progress.ts";
 import { formatReference, nameOf, parseReference, type ImageRef } from "./reference.ts";
-import { readBlob, readManifest, readSmallBlob } from "./registry/blob.ts";
-import { readCredentials, type RegistryAuth } from "./registry/credentials.ts";
+import { leaveAll, readBlob, readManifest, readSmallBlob } from "./registry/blob.ts";
+import {
+  chooseCredentials,
+  readCredentials,
+  type RegistryAuth,
+  type StoredCredentials,
+} from "./registry/credentials.ts";
+import type { Endpoint } from "./registry/endpoint.ts";
 import type { HostPolicy } from "./registry/hosts.ts";
 import type { Http } from "./registry/http.ts";
+import type { Mirrors } from "./registry/mirrors.ts";
 import { openSession, type Session } from "./registry/session.ts";
+import type { LayerSource } from "./unpack.ts";
 
 /** What to pull, and as whom. */
 export interface PullRequest {
@@ -43,6 +51,8 @@ export interface PullResult {
 export interface PullContext {
   readonly http: Http;
   readonly policy: HostPolicy;
+  readonly mirrors: Mirrors;
+  readonly stored: StoredCredentials;
   readonly platform: Platform;
   readonly committer: Committer;
 }
@@ -65,12 +75,7 @@ export async function pullImage(context: PullContext, request: PullRequest): Pro
   const { job, signal } = request;
   const reference = parseReference(request.reference);
   const name = formatReference(reference);
-  const credentials = readCredentials(request.auth, reference.registry);
-  if (request.auth?.serverAddress && credentials.kind === "none") {
-    job.note(`no credentials for ${reference.registry}: those given are for another server or empty`);
-  }
-  const { registry, repository } = reference;
-  const session = openSession({ ...context, registry, repository, credentials });
+  const session = await openPullSession(context, request, reference);
   const platform = request.platform ?? context.platform;
 
   const manifest = await job.stage("manifest", () => resolveManifest(session, reference, platform, signal));
@@ -79,7 +84,7 @@ export async function pullImage(context: PullContext, request: PullRequest): Pro
   );
   const config = parseConfig(configBytes.toString("utf8"), `config of ${name}`);
   requirePlatform(config.platform, platform, name);
-  const progress = createProgress(manifest.document.layers, session.host, request.onProgress);
+  const progress = createProgress(manifest.document.layers, request.onProgress);
   const repoDigest = `${nameOf(reference)}@${manifest.topDigest}`;
   const image = await job.stage("layers", () =>
     context.committer.commit(
@@ -91,11 +96,8 @@ export async function pullImage(context: PullContext, request: PullRequest): Pro
         layers: manifest.document.layers,
         tags: reference.digest === undefined ? [name] : [],
         repoDigests: [repoDigest],
-        queue: session.host,
-        source: (layer) => ({
-          kind: "stream",
-          open: (layerSignal) => download(session, layer, name, progress, layerSignal),
-        }),
+        queue: reference.registry,
+        source: (layer) => layerSource(session, layer, name, progress),
       },
       signal,
     ),
@@ -104,19 +106,58 @@ export async function pullImage(context: PullContext, request: PullRequest): Pro
   return { image, reference: repoDigest };
 }
 
-async function* download(
+/** A session with the hosts that answer for the registry, and with what each is sent. */
+async function openPullSession(
+  context: PullContext,
+  { auth, job }: PullRequest,
+  { registry, repository }: ImageRef,
+): Promise<Session> {
+  if (auth?.serverAddress && readCredentials(auth, registry).kind === "none") {
+    job.note(`no credentials for ${registry}: those given are for another server or empty`);
+  }
+  const route = await context.mirrors.routeOf(registry);
+  for (const warning of route.warnings) job.note(warning);
+  return openSession({
+    http: context.http,
+    policy: context.policy,
+    registry,
+    repository,
+    route,
+    credentialsOf: (endpoint) => chooseCredentials(endpoint, registry, auth, context.stored),
+    note: (text) => {
+      job.note(text);
+    },
+  });
+}
+
+/** A layer's bytes; once more from other hosts where what came did not have its digest. */
+function layerSource(
   session: Session,
   layer: Descriptor,
   name: string,
-  progress: ReturnType<typeof createProgress>,
-  signal: AbortSignal,
-): AsyncGenerator<Buffer> {
-  const onProgress = (bytes: number): void => {
-    progress.received(layer.digest, bytes);
+  progress: Progress,
+): LayerSource & { kind: "stream" } {
+  const what = `layer ${layer.digest} of ${name}`;
+  const senders = new Set<Endpoint>();
+  const onProgress = (bytes: number, from: Endpoint): void => {
+    senders.add(from);
+    progress.received(layer.digest, bytes, from.host);
   };
-  onProgress(0);
-  yield* readBlob({ session, ...layer, what: `layer ${layer.digest} of ${name}`, signal, onProgress });
-  progress.finished(layer.digest);
+  return {
+    kind: "stream",
+    open: async function* (signal) {
+      progress.started(layer.digest);
+      yield* readBlob({ session, ...layer, what, signal, onProgress });
+      // These are the right bytes: what fails from here on fails whoever sends them.
+      senders.clear();
+      progress.finished(layer.digest);
+    },
+    isWorthAnother: (thrown) => {
+      const isWorth = leaveAll(session, senders, thrown);
+      senders.clear();
+      return isWorth;
+    },
+  };
 }
 
 /** Follows indexes down to the manifest for the platform; every document fetched by digest must have it. */
@@ -132,21 +173,15 @@ async function resolveManifest(
   let expected = reference.digest;
   let topDigest: Digest | undefined;
   for (let depth = 0; depth <= maxIndexDepth; depth++) {
-    const { bytes, mediaType } = await readManifest(session, target, {
+    const needs = expected === undefined ? "resolve" : "pull";
+    const { bytes, digest, document } = await readDocument(session, target, expected, {
       what,
       accept,
+      needs,
       maxBytes: maxDocumentBytes,
       signal,
     });
-    const digest = digestOf(bytes);
-    if (expected !== undefined && digest !== expected) {
-      throw new RuntimeError(
-        "failed-precondition",
-        `${what}: ${session.host} sent ${digest} when asked for ${expected}`,
-      );
-    }
     topDigest ??= digest;
-    const document = parseDocument(bytes.toString("utf8"), what, mediaType);
     if (document.kind === "manifest") return { bytes, document, topDigest };
     const chosen = choosePlatform(document.manifests, platform);
     if (chosen === undefined) throw noPlatform(name, platform, document.manifests);
@@ -154,6 +189,29 @@ async function resolveManifest(
     target = chosen.digest;
   }
   throw new RuntimeError("failed-precondition", `${what}: indexes nest deeper than ${maxIndexDepth}`);
+}
+
+/** A manifest or index whose digest is right, from another host where one sends what is none. */
+async function readDocument(
+  session: Session,
+  target: string,
+  expected: Digest | undefined,
+  options: Parameters<typeof readManifest>[2],
+): Promise<{ readonly bytes: Buffer; readonly digest: Digest; readonly document: Document }> {
+  const { what } = options;
+  for (;;) {
+    const { from, bytes, mediaType } = await readManifest(session, target, options);
+    try {
+      const digest = digestOf(bytes);
+      if (expected !== undefined && digest !== expected) {
+        const text = `${what}: ${from.host} sent ${digest} when asked for ${expected}`;
+        throw new RuntimeError("failed-precondition", text);
+      }
+      return { bytes, digest, document: parseDocument(bytes.toString("utf8"), what, mediaType) };
+    } catch (thrown) {
+      if (!leaveAll(session, [from], thrown)) throw thrown;
+    }
+  }
 }
 
 /** An image without an index says in its config what it runs on; an empty answer is taken. */

@@ -8,7 +8,12 @@ import { isObject } from "./documents.ts";
 
 /** Where a layer's bytes come from, compressed or not. */
 export type LayerSource =
-  | { readonly kind: "stream"; open(signal: AbortSignal): AsyncIterable<Uint8Array> }
+  | {
+      readonly kind: "stream";
+      open(signal: AbortSignal): AsyncIterable<Uint8Array>;
+      /** Told of a failure: true where opening it again may bring other bytes. */
+      isWorthAnother?(thrown: unknown): boolean;
+    }
   | { readonly kind: "file"; readonly path: string };
 
 /** What the confined unpacker found in a layer. */

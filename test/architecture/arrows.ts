@@ -24,7 +24,7 @@ export const arrows: Readonly<Record<string, Arrows>> = {
   "src/oci": { folders: ["src/core"], builtins: ["node:path"] },
   "src/host": { folders: ["src/core", "src/oci", "src/sys"] },
   "src/store": { folders: ["src/core"], packages: ["level"] },
-  "src/images": { folders: ["src/core", "src/sys", "src/store"], packages: ["undici"] },
+  "src/images": { folders: ["src/core", "src/sys", "src/store"], packages: ["smol-toml", "undici"] },
   "src/cni": { folders: ["src/core", "src/sys", "src/store"] },
   "src/shim/protocol": { folders: [], types: ["src/core"], doors: ["*"] },
   "src/shim/client": { folders: ["src/core", "src/shim/protocol"] },

@@ -9,7 +9,7 @@ import { isObject, maxDocumentBytes, parseConfig, parseDocument, type Descriptor
 import { temporaryPath, type Layout } from "../layout.ts";
 import { choosePlatform, type Platform } from "../platform.ts";
 import { formatReference, nameOf, parseReference } from "../reference.ts";
-import { aborted } from "../registry/session.ts";
+import { aborted } from "../registry/failure.ts";
 import { isGzip, readDocument, spoolArchive, type Spool, type SpooledFile } from "./spool.ts";
 
 /** An archive to bring in. */

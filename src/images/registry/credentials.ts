@@ -35,6 +35,54 @@ export function readCredentials(auth: RegistryAuth | undefined, registry: string
   return { kind: "none" };
 }
 
+/** What one host is sent. */
+export interface HostCredentials {
+  /** Sent at once where it is a bearer token. */
+  readonly given: Credentials;
+  /** Sent when the host asks for authentication; throws `unauthenticated` where they cannot be had. */
+  readonly asked: () => Promise<Credentials>;
+}
+
+/** Credentials that the node itself has, by host. */
+export interface StoredCredentials {
+  of(host: string): Promise<Credentials>;
+}
+
+/** A host of a route, as far as credentials are concerned. */
+export interface CredentialedHost {
+  readonly host: string;
+  /** Set for mirrors. */
+  readonly mirrorOf?: string;
+  readonly capabilities: ReadonlySet<string>;
+}
+
+/**
+ * Chooses what a host is sent. The registry itself gets what the request has for it, else what the node has. A mirror
+ * gets what the request names it for, else what the node has for its name; a name and password that the request gives
+ * without a server, as the kubelet does, go to a mirror too, as with containerd, but only to one that is trusted to
+ * resolve tags and that asks for them. Tokens never go to a mirror.
+ */
+export function chooseCredentials(
+  endpoint: CredentialedHost,
+  registry: string,
+  auth: RegistryAuth | undefined,
+  stored: StoredCredentials,
+): HostCredentials {
+  const isMirror = endpoint.mirrorOf !== undefined;
+  const name = isMirror ? normaliseRegistry(endpoint.host) : registry;
+  const given = isMirror && !auth?.serverAddress ? none : readCredentials(auth, name);
+  const asked = async (): Promise<Credentials> => {
+    if (given.kind !== "none") return given;
+    const found = await stored.of(name);
+    if (found.kind !== "none" || !isMirror || auth?.serverAddress) return found;
+    const forRegistry = readCredentials(auth, registry);
+    return forRegistry.kind === "basic" && endpoint.capabilities.has("resolve") ? forRegistry : none;
+  };
+  return { given, asked };
+}
+
+const none: Credentials = { kind: "none" };
+
 function decodeAuth(text: string, registry: string): Credentials {
   const decoded = Buffer.from(text, "base64").toString("utf8");
   const colon = decoded.indexOf(":");
@@ -49,8 +97,8 @@ function decodeAuth(text: string, registry: string): Credentials {
   return { kind: "basic", username: decoded.slice(0, colon), password };
 }
 
-/** The host of `https://index.docker.io/v1/`, `registry.example:5000/path` and the like. */
-function serverHost(address: string): string {
+/** The registry of `https://index.docker.io/v1/`, `registry.example:5000/path` and the like. */
+export function serverHost(address: string): string {
   const withoutScheme = address.replace(/^[a-z]+:\/\//i, "");
   return normaliseRegistry(withoutScheme.split("/")[0] ?? "");
 }

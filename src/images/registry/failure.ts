@@ -65,3 +65,8 @@ export function reason(thrown: unknown): string {
   if (thrown.cause instanceof Error) return reason(thrown.cause);
   return thrown.message;
 }
+
+/** The error of work that its caller gave up. */
+export function aborted(what: string, cause: unknown): RuntimeError {
+  return new RuntimeError("aborted", `${what}: cancelled (${reason(cause)})`, { cause });
+}

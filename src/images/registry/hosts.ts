@@ -11,14 +11,18 @@ export function isPlainHttp(host: string, policy: HostPolicy): boolean {
   return loopback.test(host) || policy.insecureRegistries.includes(host);
 }
 
-/** The root of a registry's API, such as `https://registry-1.docker.io/`. */
+/** The root of a registry's API, such as `https://registry-1.docker.io/v2/`. */
 export function apiRoot(registry: string, policy: HostPolicy): URL {
   const host = registry === "docker.io" ? "registry-1.docker.io" : registry;
-  return new URL(`${isPlainHttp(registry, policy) ? "http" : "https"}://${host}/`);
+  return new URL(`${isPlainHttp(registry, policy) ? "http" : "https"}://${host}/v2/`);
 }
 
-/** True where a server that was reached through `from` may send us on to `to`: never from TLS to plain http. */
+/**
+ * True where a server that was reached through `from` may send us on to `to`: never from TLS to plain http, and to
+ * plain http only where it is configured or `from` itself is.
+ */
 export function mayFollow(from: URL, to: URL, policy: HostPolicy): boolean {
   if (to.protocol === "https:") return true;
-  return to.protocol === "http:" && from.protocol === "http:" && isPlainHttp(to.host, policy);
+  if (to.protocol !== "http:" || from.protocol !== "http:") return false;
+  return to.host === from.host || isPlainHttp(to.host, policy);
 }

@@ -1,5 +1,9 @@
-import { Agent, request, type Dispatcher } from "undici";
+import type { SecureContext } from "node:tls";
+import { Agent, ProxyAgent, request, type Dispatcher } from "undici";
 import { RuntimeError } from "../../core/errors.ts";
+import { paced } from "./pace.ts";
+import type { ProxyChooser } from "./proxy.ts";
+import { machineRoots, plainTransport, secureContextOf, type Transport } from "./transport.ts";
 
 /** An HTTP answer; its body must be read or dumped. */
 export type Answer = Dispatcher.ResponseData;
@@ -7,19 +11,25 @@ export type Answer = Dispatcher.ResponseData;
 /** Sends one request and follows nothing. */
 export interface Http {
   send(url: URL, options: SendOptions): Promise<Answer>;
+  /** The proxy that a URL is reached by, without its credentials; undefined where there is none. */
+  proxyOf(url: URL): string | undefined;
   close(): Promise<void>;
 }
 
 export interface SendOptions {
   readonly method: "GET" | "POST";
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string | string[]>>;
   readonly body?: string;
+  /** TLS with the machine's authorities where absent. */
+  readonly transport?: Transport;
   readonly signal: AbortSignal;
 }
 
 /** Connections to one host; a download takes one. */
 const maxConnectionsPerHost = 8;
 const maxHeaderBytes = 32 * 1024;
+/** Kinds of connection that are kept for reuse; one that is dropped closes by itself when its last request is done. */
+const maxDispatchers = 64;
 
 /** How long a registry may stay silent. */
 export interface HttpTimeouts {
@@ -28,25 +38,62 @@ export interface HttpTimeouts {
   readonly stallTimeoutMs: number;
 }
 
-/** Opens the HTTP client; TLS certificates are checked against Node's roots. */
-export function openHttp(timeouts: HttpTimeouts): Http {
-  const agent = new Agent({
-    connections: maxConnectionsPerHost,
-    connect: { timeout: timeouts.connectTimeoutMs },
-    headersTimeout: timeouts.stallTimeoutMs,
-    bodyTimeout: timeouts.stallTimeoutMs,
-    maxHeaderSize: maxHeaderBytes,
-  });
+/** Opens the HTTP client: connections are shared by requests of one transport to one host by one proxy. */
+export function openHttp(timeouts: HttpTimeouts, proxyFor: ProxyChooser): Http {
+  const dispatchers = new Map<string, Dispatcher>();
+  const roots: { found?: readonly string[] } = {};
+
+  const secure = (transport: Transport): SecureContext =>
+    secureContextOf(transport, (roots.found ??= machineRoots()));
+
+  const dispatcherFor = (scheme: string, transport: Transport, proxy: URL | undefined): Dispatcher => {
+    const key = `${scheme} ${transport.key} ${proxy?.href ?? ""}`;
+    const known = dispatchers.get(key);
+    if (known !== undefined) return known;
+    if (dispatchers.size >= maxDispatchers) dispatchers.clear();
+    const timeout = transport.connectTimeoutMs ?? timeouts.connectTimeoutMs;
+    const tls = {
+      ...(scheme === "https:" && { secureContext: secure(transport) }),
+      rejectUnauthorized: transport.verification === "verified",
+      timeout,
+    };
+    const options = {
+      connections: maxConnectionsPerHost,
+      headersTimeout: timeouts.stallTimeoutMs,
+      bodyTimeout: timeouts.stallTimeoutMs,
+      maxHeaderSize: maxHeaderBytes,
+      // One connection a download: streams that share one would also share its window.
+      allowH2: false,
+    };
+    const made =
+      proxy === undefined
+        ? new Agent({ ...options, connect: tls })
+        : new ProxyAgent({
+            ...options,
+            uri: proxy.href,
+            requestTls: tls,
+            proxyTls: {
+              ...(proxy.protocol === "https:" && { secureContext: secure(plainTransport) }),
+              timeout,
+            },
+          });
+    dispatchers.set(key, made);
+    return made;
+  };
+
   return {
     send: (url, options) =>
       request(url, {
-        dispatcher: agent,
+        dispatcher: dispatcherFor(url.protocol, options.transport ?? plainTransport, proxyFor(url)),
         method: options.method,
         headers: { "user-agent": "berth", ...options.headers },
         body: options.body ?? null,
         signal: options.signal,
       }),
-    close: () => agent.destroy(),
+    proxyOf: (url) => proxyFor(url)?.host,
+    close: async () => {
+      await Promise.all([...dispatchers.values()].map((dispatcher) => dispatcher.destroy()));
+    },
   };
 }
 
@@ -60,7 +107,7 @@ export async function readSmall(answer: Answer, maxBytes: number, what: string):
   }
   const chunks: Buffer[] = [];
   let total = 0;
-  for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+  for await (const chunk of paced(answer.body as AsyncIterable<Buffer>)) {
     total += chunk.length;
     if (total > maxBytes) throw tooLarge();
     chunks.push(chunk);

@@ -99,7 +99,7 @@ test("hosts: plain http for loopback and configured hosts alone", () => {
   ];
   for (const host of plain) assert.equal(isPlainHttp(host, policy), true, host);
   for (const host of secure) assert.equal(isPlainHttp(host, policy), false, host);
-  assert.equal(apiRoot("docker.io", policy).href, "https://registry-1.docker.io/");
+  assert.equal(apiRoot("docker.io", policy).href, "https://registry-1.docker.io/v2/");
   assert.equal(mayFollow(new URL("https://a/"), new URL("http://127.0.0.1/"), policy), false);
   assert.equal(mayFollow(new URL("http://127.0.0.1/"), new URL("http://lab.example:5000/"), policy), true);
   assert.equal(mayFollow(new URL("http://127.0.0.1/"), new URL("http://a/"), policy), false);

@@ -1,26 +1,37 @@
 import { RuntimeError } from "../../core/errors.ts";
-import { parseChallenges } from "./challenge.ts";
-import type { Credentials } from "./credentials.ts";
-import { describeBody, reason, statusError, unreachable } from "./failure.ts";
-import { apiRoot, mayFollow, type HostPolicy } from "./hosts.ts";
-import { readErrorText, type Answer, type Http } from "./http.ts";
-import { backoffMs, isTransient, maxAttempts, pause, retryAfterMs } from "./retry.ts";
-import { basicHeader, fetchToken } from "./token.ts";
+import type { HostCredentials } from "./credentials.ts";
+import type { Capability, Endpoint } from "./endpoint.ts";
+import { openHostSession, type HostSession } from "./host-session.ts";
+import type { HostPolicy } from "./hosts.ts";
+import type { Answer, Http } from "./http.ts";
+import type { Route } from "./mirrors.ts";
+import { maxAttempts } from "./retry.ts";
 
-const maxRedirects = 5;
-/** Answers of 401 within one request: the first asks for credentials, the second may be an expired token. */
-const maxChallenges = 2;
+/** Tries on a host that is not the last one. */
+const attemptsBeforeNext = 2;
 
-/** One repository of one registry with one caller's credentials; tokens are kept for its lifetime and not shared. */
+/** One repository for one caller: its hosts are asked in order until one answers well. */
 export interface Session {
-  readonly host: string;
-  /** Gets a path below `/v2/<repository>/`; only 2xx comes back, all else is thrown, naming `what`. */
-  get(path: string, options: GetOptions): Promise<Answer>;
+  readonly registry: string;
+  /** Gets a path below the repository's; where every host fails the error names them all. */
+  get(path: string, options: GetOptions): Promise<Reply>;
+  /**
+   * Says that a host, which answered, is of no use: it is not asked again in this session. False where no other is
+   * left, and the host stays.
+   */
+  leave(host: Endpoint, why: unknown): boolean;
+}
+
+/** An answer and who gave it. */
+export interface Reply {
+  readonly from: Endpoint;
+  readonly answer: Answer;
 }
 
 export interface GetOptions {
   /** Begins the text of errors, such as `layer sha256:… of registry/name:tag`. */
   readonly what: string;
+  readonly needs: Capability;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
 }
@@ -31,127 +42,78 @@ export interface SessionTarget {
   readonly policy: HostPolicy;
   readonly registry: string;
   readonly repository: string;
-  readonly credentials: Credentials;
+  readonly route: Route;
+  readonly credentialsOf: (endpoint: Endpoint) => HostCredentials;
+  /** Told of hosts that failed while others are left. */
+  readonly note: (text: string) => void;
 }
 
 /** Opens a session; nothing is sent before the first get. */
 export function openSession(target: SessionTarget): Session {
-  const root = apiRoot(target.registry, target.policy);
-  const { credentials } = target;
-  let authorization = credentials.kind === "bearer" ? `Bearer ${credentials.token}` : undefined;
+  const { registry, route, note } = target;
+  const hosts = route.endpoints.map((endpoint) =>
+    openHostSession({ ...target, endpoint, credentials: target.credentialsOf(endpoint) }),
+  );
+  const left = new Map<Endpoint, string>();
 
-  /** Answers a 401 with what its challenge asks for; throws where there is nothing to answer with. */
-  const authenticate = async (answer: Answer, options: GetOptions): Promise<void> => {
-    const header = answer.headers["www-authenticate"];
-    const challenges = parseChallenges(Array.isArray(header) ? header.join(", ") : (header ?? ""));
-    const detail = describeBody(await readErrorText(answer));
-    const bearer = challenges.find((challenge) => challenge.scheme === "bearer");
-    const basic = challenges.find((challenge) => challenge.scheme === "basic");
-    if (bearer !== undefined && credentials.kind !== "bearer") {
-      const { signal } = options;
-      authorization = `Bearer ${await fetchToken({ ...target, registry: root, challenge: bearer, signal })}`;
-    } else if (basic !== undefined && credentials.kind === "basic") {
-      authorization = basicHeader(credentials)["authorization"];
-    } else {
-      throw statusError(options.what, root.host, 401, detail);
-    }
+  const usable = (needs: Capability): HostSession[] =>
+    hosts.filter(
+      ({ endpoint }, index) =>
+        can(endpoint, needs) &&
+        !left.has(endpoint) &&
+        // A file may name one host as mirror and as server.
+        hosts.findIndex(
+          (other) => other.endpoint.root.href === endpoint.root.href && can(other.endpoint, needs),
+        ) === index,
+    );
+
+  const leave = (endpoint: Endpoint, why: unknown): boolean => {
+    if (left.has(endpoint)) return true;
+    if (usable("pull").every((host) => host.endpoint === endpoint)) return false;
+    const reason = messageOf(why);
+    left.set(endpoint, reason);
+    note(`${endpoint.host} is not asked any more in this pull: ${reason}`);
+    return true;
   };
 
-  const attempt = async (url: URL, options: GetOptions): Promise<Answer> => {
-    for (let challenges = 0; ; challenges++) {
-      const answer = await follow(target, url, authorization, options);
-      if (answer.statusCode !== 401) return answer;
-      if (challenges === maxChallenges) {
-        throw statusError(options.what, root.host, 401, describeBody(await readErrorText(answer)));
+  const get = async (path: string, options: GetOptions): Promise<Reply> => {
+    const candidates = usable(options.needs);
+    const failures = new Map([...left].map(([endpoint, reason]) => [endpoint.host, reason]));
+    for (const [index, host] of candidates.entries()) {
+      const isLast = index === candidates.length - 1;
+      const attempts = isLast ? maxAttempts : attemptsBeforeNext;
+      try {
+        return { from: host.endpoint, answer: await host.get(path, { ...options, attempts }) };
+      } catch (thrown) {
+        if (!(thrown instanceof RuntimeError) || thrown.code === "aborted") throw thrown;
+        if (isLast) throw withEarlier(thrown, failures);
+        failures.set(host.endpoint.host, messageOf(thrown));
+        // What a host does not have says nothing of the rest that it has.
+        if (thrown.code !== "not-found") leave(host.endpoint, thrown);
+        else note(`${host.endpoint.host} is passed over: ${thrown.message}`);
       }
-      await authenticate(answer, options);
     }
+    const text = `${options.what}: no host of ${route.folder ?? registry} may be asked to ${options.needs}`;
+    throw withEarlier(new RuntimeError("failed-precondition", text), failures);
   };
 
-  return {
-    host: root.host,
-    get: async (path, options) => {
-      const url = new URL(`/v2/${target.repository}/${path}`, root);
-      for (let tried = 1; ; tried++) {
-        const answer = await translate(root.host, options, tried, () => attempt(url, options));
-        if (answer === undefined) {
-          await pause(backoffMs(tried, Math.random()), options.signal);
-        } else if (answer.statusCode >= 200 && answer.statusCode < 300) {
-          return answer;
-        } else {
-          await waitOrThrow(root.host, options, tried, answer);
-        }
-      }
-    },
-  };
+  return { registry, get, leave };
 }
 
-/** Follows redirects; the authorization stays with the host it was given for (CVE-2020-15157). */
-async function follow(
-  target: SessionTarget,
-  start: URL,
-  authorization: string | undefined,
-  { what, headers, signal }: GetOptions,
-): Promise<Answer> {
-  let url = start;
-  let trusted = authorization !== undefined;
-  for (let redirects = 0; ; redirects++) {
-    const sent = { ...headers, ...(trusted && authorization ? { authorization } : {}) };
-    const answer = await target.http.send(url, { method: "GET", headers: sent, signal });
-    const location = answer.headers["location"];
-    if (answer.statusCode < 300 || answer.statusCode > 399 || typeof location !== "string") return answer;
-    await answer.body.dump({ limit: 16 * 1024, signal });
-    const next = URL.parse(location, url);
-    if (redirects === maxRedirects) {
-      throw new RuntimeError(
-        "unavailable",
-        `${what}: ${start.host} redirects more than ${maxRedirects} times`,
-      );
-    }
-    if (next === null || !mayFollow(url, next, target.policy)) {
-      const shown = JSON.stringify(next?.origin ?? location.slice(0, 200));
-      throw new RuntimeError(
-        "unavailable",
-        `${what}: ${url.host} redirects to ${shown}, which is not followed`,
-      );
-    }
-    trusted &&= next.origin === start.origin;
-    url = next;
-  }
+function can(endpoint: Endpoint, needs: Capability): boolean {
+  // What resolves a tag sends the manifest too.
+  return endpoint.capabilities.has(needs) && (needs !== "resolve" || endpoint.capabilities.has("pull"));
 }
 
-/** Runs a try; undefined where its connection failed and another try is due. */
-async function translate(
-  host: string,
-  options: GetOptions,
-  tried: number,
-  run: () => Promise<Answer>,
-): Promise<Answer | undefined> {
-  try {
-    return await run();
-  } catch (thrown) {
-    if (options.signal.aborted) throw aborted(options.what, thrown);
-    if (thrown instanceof RuntimeError) throw thrown;
-    if (isTransient(thrown) && tried < maxAttempts) return undefined;
-    throw unreachable(options.what, host, thrown);
-  }
+/** The last host's error, and what the others said before it. */
+function withEarlier(last: RuntimeError, failures: ReadonlyMap<string, string>): RuntimeError {
+  if (failures.size === 0) return last;
+  const others = [...failures].map(([host, reason]) => `${host}: ${reason}`);
+  return new RuntimeError(last.code, `${last.message}; before that, ${others.join("; ")}`, { cause: last });
 }
 
-/** 429 and 5xx are tried again after the time that the server asks for; everything else is final. */
-async function waitOrThrow(host: string, options: GetOptions, tried: number, answer: Answer): Promise<void> {
-  const status = answer.statusCode;
-  const failure = statusError(options.what, host, status, describeBody(await readErrorText(answer)));
-  if ((status !== 429 && status < 500) || tried >= maxAttempts) throw failure;
-  const asked = retryAfterMs(answer.headers["retry-after"], Date.now());
-  if (asked === "never") throw failure;
-  try {
-    await pause(asked ?? backoffMs(tried, Math.random()), options.signal);
-  } catch (thrown) {
-    throw aborted(options.what, thrown);
-  }
-}
+const maxReasonLength = 400;
 
-/** The error of work that its caller gave up. */
-export function aborted(what: string, cause: unknown): RuntimeError {
-  return new RuntimeError("aborted", `${what}: cancelled (${reason(cause)})`, { cause });
+function messageOf(why: unknown): string {
+  return (why instanceof Error ? why.message : String(why)).slice(0, maxReasonLength);
 }

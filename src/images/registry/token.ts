@@ -1,6 +1,7 @@
 import { RuntimeError } from "../../core/errors.ts";
 import type { Challenge } from "./challenge.ts";
 import type { Credentials } from "./credentials.ts";
+import type { Endpoint } from "./endpoint.ts";
 import { describeBody, statusError } from "./failure.ts";
 import { mayFollow, type HostPolicy } from "./hosts.ts";
 import { readErrorText, readSmall, type Http } from "./http.ts";
@@ -11,8 +12,8 @@ const maxTokenBytes = 64 * 1024;
 export interface TokenRequest {
   readonly http: Http;
   readonly policy: HostPolicy;
-  /** The registry that sent the challenge. */
-  readonly registry: URL;
+  /** The host that sent the challenge. */
+  readonly endpoint: Endpoint;
   readonly repository: string;
   readonly challenge: Challenge;
   readonly credentials: Credentials;
@@ -28,10 +29,15 @@ export async function fetchToken(asked: TokenRequest): Promise<string> {
   const realm = readRealm(asked);
   const what = `token for ${asked.repository}`;
   const post = asked.credentials.kind === "refresh-token";
+  const { headers, transport, root } = asked.endpoint;
   const answer = await asked.http.send(post ? realm : withQuery(realm, asked), {
     method: post ? "POST" : "GET",
-    headers: post ? { "content-type": "application/x-www-form-urlencoded" } : basicHeader(asked.credentials),
+    headers: {
+      ...(realm.origin === root.origin ? headers : {}),
+      ...(post ? { "content-type": "application/x-www-form-urlencoded" } : basicHeader(asked.credentials)),
+    },
     ...(post ? { body: refreshForm(asked).toString() } : {}),
+    transport,
     signal: asked.signal,
   });
   if (answer.statusCode !== 200) {
@@ -44,13 +50,13 @@ export async function fetchToken(asked: TokenRequest): Promise<string> {
   return token;
 }
 
-function readRealm({ challenge, registry, policy }: TokenRequest): URL {
+function readRealm({ challenge, endpoint, policy }: TokenRequest): URL {
   const text = challenge.parameters["realm"] ?? "";
   const realm = URL.parse(text);
-  if (realm === null || realm.username !== "" || !mayFollow(registry, realm, policy)) {
+  if (realm === null || realm.username !== "" || !mayFollow(endpoint.root, realm, policy)) {
     throw new RuntimeError(
       "unauthenticated",
-      `${registry.host} names a token server that is not acceptable: ${JSON.stringify(text.slice(0, 200))}`,
+      `${endpoint.host} names a token server that is not acceptable: ${JSON.stringify(text.slice(0, 200))}`,
     );
   }
   return realm;
@@ -70,7 +76,7 @@ function withQuery(realm: URL, asked: TokenRequest): URL {
 
 function refreshForm(asked: TokenRequest): URLSearchParams {
   const token = asked.credentials.kind === "refresh-token" ? asked.credentials.token : "";
-  const service = asked.challenge.parameters["service"] ?? asked.registry.host;
+  const service = asked.challenge.parameters["service"] ?? asked.endpoint.host;
   return new URLSearchParams({
     grant_type: "refresh_token",
     refresh_token: token,
