@@ -12,6 +12,8 @@ export interface PodEntry {
   record: Pod;
   /** Stop and Remove of one pod happen one after the other. */
   readonly lifecycle: Mutex;
+  /** Changes of the record happen one after the other. */
+  readonly writes: Mutex;
   readonly containers: Set<ContainerEntry>;
   /** Creations under way, which Stop waits for. */
   readonly arriving: Set<Promise<unknown>>;
@@ -26,6 +28,8 @@ export interface ContainerEntry {
   shim?: ShimConnection | undefined;
   /** Start, Update and Remove of one container happen one after the other; Stop waits for nobody. */
   readonly lifecycle: Mutex;
+  /** Changes of the record happen one after the other. */
+  readonly writes: Mutex;
   /** Resolves when the container has ended. */
   readonly ended: PromiseWithResolvers<undefined>;
   /** The stop signal is sent once, however often Stop is called. */
@@ -124,16 +128,29 @@ export class Inventory {
 
   /** Writes a pod's changed record, then shows it. */
   async updatePod(entry: PodEntry, change: Partial<Pod>): Promise<void> {
-    const record = { ...entry.record, ...change };
-    await this.#store.write([this.#podTable.put(entry.id, record)], "memory");
-    entry.record = record;
+    await entry.writes.run(async () => {
+      const record = { ...entry.record, ...change };
+      await this.#store.write([this.#podTable.put(entry.id, record)], "memory");
+      entry.record = record;
+    });
   }
 
-  /** Writes a container's changed record, then shows it. */
-  async updateContainer(entry: ContainerEntry, change: Partial<Container>): Promise<void> {
-    const record = { ...entry.record, ...change };
-    await this.#store.write([this.#containerTable.put(entry.id, record)], "memory");
-    entry.record = record;
+  /**
+   * Writes what `decide` makes of a container's record as it stands when the changes before are done, then shows it.
+   * Decided to undefined, nothing changes and the answer is false: start and exit, say, may be told in any order.
+   */
+  async updateContainer(
+    entry: ContainerEntry,
+    decide: (record: Container) => Partial<Container> | undefined,
+  ): Promise<boolean> {
+    return entry.writes.run(async () => {
+      const change = decide(entry.record);
+      if (change === undefined) return false;
+      const record = { ...entry.record, ...change };
+      await this.#store.write([this.#containerTable.put(entry.id, record)], "memory");
+      entry.record = record;
+      return true;
+    });
   }
 
   /** Forgets a pod and frees its name. */
@@ -163,6 +180,7 @@ export class Inventory {
       id,
       record,
       lifecycle: new Mutex(),
+      writes: new Mutex(),
       containers: new Set(),
       arriving: new Set(),
     };
@@ -177,6 +195,7 @@ export class Inventory {
       pod,
       record,
       lifecycle: new Mutex(),
+      writes: new Mutex(),
       ended: Promise.withResolvers(),
       stopSignalled: false,
     };

@@ -8,6 +8,7 @@ import { connectToPod } from "./pods/connect.ts";
 import { removePod, type RemovePodDeps } from "./pods/remove.ts";
 import { runPod, type RunPodDeps } from "./pods/run.ts";
 import { stopPod } from "./pods/stop.ts";
+import { updatePodResources, type PodResources } from "./pods/update.ts";
 import { selectsPod, type PodFilter } from "./selection.ts";
 
 /** What the pods' side of the daemon needs. */
@@ -59,6 +60,16 @@ export class Pods {
       { kind: "RemovePodSandbox", subject: entry.id, key: `remove ${entry.id}`, kept: "journal" },
       signal,
       (job) => entry.lifecycle.run(() => removePod(this.#deps, entry, job)),
+    );
+  }
+
+  /** Takes note of what a pod may use from now on; throws `not-found`. */
+  async updateResources(text: string, change: PodResources, signal: AbortSignal): Promise<void> {
+    const entry = this.#inventory.pod(text);
+    await this.#jobs.run(
+      { kind: "UpdatePodSandboxResources", subject: entry.id, kept: "journal" },
+      signal,
+      () => entry.lifecycle.run(() => updatePodResources(this.#inventory, entry, change)),
     );
   }
 

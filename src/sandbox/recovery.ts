@@ -82,9 +82,9 @@ async function reattach(deps: RecoveryDeps, entry: ContainerEntry): Promise<void
   }
   // The daemon may have ended between the shim's start and the record of it.
   if (state.status === "running" && entry.record.state.state === "created") {
-    await deps.inventory.updateContainer(entry, {
+    await deps.inventory.updateContainer(entry, () => ({
       state: { state: "running", pid: state.pid, startedAt: BigInt(state.startedAt) },
-    });
+    }));
   }
   watchShim(deps, entry, shim);
 }

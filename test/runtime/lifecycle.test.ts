@@ -88,7 +88,7 @@ test("lifecycle: exit codes, times and reasons", async () => {
   for (const [name, script, code, reason] of [
     ["ok", "exit 0", 0, "Completed"],
     ["bad", "exit 3", 3, "Error"],
-    ["signal", "sh -c 'kill -TERM $$'", 143, "Error"],
+    ["signal", "sh -c 'kill -TERM $$'; exit $?", 143, "Error"],
   ] as const) {
     const id = await startContainer(
       daemon,

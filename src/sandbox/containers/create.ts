@@ -85,7 +85,7 @@ export async function createContainer(
 
   // StopPodSandbox may have begun meanwhile: it waits for this work, and must not find a new container after it.
   requireReady(pod);
-  await deps.inventory.updateContainer(entry, { state: { state: "created", pid: created.pid } });
+  await deps.inventory.updateContainer(entry, () => ({ state: { state: "created", pid: created.pid } }));
   undo.move();
   deps.events.emit("created", pod.record, entry.id);
   watchShim(deps, entry, connection);

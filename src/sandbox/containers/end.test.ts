@@ -20,9 +20,10 @@ for (const [name, change, reason, exitCode] of [
   [
     "a start that failed",
     { exitCode: 127, startedAt: "0", message: "exec: no such file" },
-    "StartError",
+    "ContainerCannotRun",
     127,
   ],
+  ["a mount that failed", { exitCode: 128, startedAt: "0", message: "mount /x" }, "StartError", 128],
   ["a kill before the start", { exitCode: 137, startedAt: "0" }, "Error", 137],
 ] as const) {
   test(`end: ${name} is ${reason}`, () => {

@@ -69,9 +69,12 @@ export async function markEnded(
   entry: ContainerEntry,
   end: ContainerExit & { readonly startedAt: bigint },
 ): Promise<void> {
-  const before = entry.record.state.state;
-  if (before === "exited") return;
-  await deps.inventory.updateContainer(entry, { state: { state: "exited", ...end } });
+  let before = entry.record.state.state;
+  const changed = await deps.inventory.updateContainer(entry, ({ state }) => {
+    before = state.state;
+    return state.state === "exited" ? undefined : { state: { state: "exited", ...end } };
+  });
+  if (!changed) return;
   entry.shim?.close();
   entry.shim = undefined;
   entry.ended.resolve(undefined);
@@ -92,8 +95,17 @@ export function endOf(record: ExitRecord): ContainerExit & { readonly startedAt:
   };
 }
 
+/** execve of a command that is not executable, or not there, as a shell reports it. */
+export const commandNotExecutable = 126;
+export const commandNotFound = 127;
+
+/** The kubelet shows the message of the first in place of the log; the second is a failure of the runtime's own. */
+export function startFailureReason(exitCode: number): "ContainerCannotRun" | "StartError" {
+  return [commandNotExecutable, commandNotFound].includes(exitCode) ? "ContainerCannotRun" : "StartError";
+}
+
 function reasonOf(record: ExitRecord, neverStarted: boolean): string {
   if (record.oomKilled) return "OOMKilled";
-  if (neverStarted && record.message !== "") return "StartError";
+  if (neverStarted && record.message !== "") return startFailureReason(record.exitCode);
   return record.exitCode === 0 ? "Completed" : "Error";
 }

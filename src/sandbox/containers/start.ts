@@ -1,11 +1,8 @@
 import { asRuntimeError, RuntimeError } from "../../core/errors.ts";
 import type { Job } from "../../core/job.ts";
 import type { ContainerEntry } from "../inventory.ts";
-import { markEnded, type EndDeps } from "./end.ts";
+import { commandNotExecutable, commandNotFound, markEnded, startFailureReason, type EndDeps } from "./end.ts";
 
-/** execve of a command that is not there or not executable, as a shell reports it. */
-const commandNotFound = 127;
-const commandNotExecutable = 126;
 /** What other runtimes report for a start that failed before execve. */
 const startFailed = 128;
 
@@ -30,18 +27,20 @@ export async function startContainer(deps: EndDeps, entry: ContainerEntry, job: 
       cause: thrown,
     });
   }
+  const running = { state: "running", pid: state.pid, startedAt } as const;
   // A short process may have ended, and been recorded, before its start was answered.
-  if (entry.record.state.state === "created") {
-    await deps.inventory.updateContainer(entry, { state: { state: "running", pid: state.pid, startedAt } });
-    deps.events.emit("started", entry.pod.record, entry.id);
-  }
+  const changed = await deps.inventory.updateContainer(entry, (record) =>
+    record.state.state === "created" ? { state: running } : undefined,
+  );
+  if (changed) deps.events.emit("started", entry.pod.record, entry.id);
 }
 
 function failedStart(error: RuntimeError): { reason: string; message: string; exitCode: number } {
-  const message = error.message;
-  if (error.code === "not-found") return { reason: "ContainerCannotRun", message, exitCode: commandNotFound };
-  if (error.code === "permission-denied") {
-    return { reason: "ContainerCannotRun", message, exitCode: commandNotExecutable };
-  }
-  return { reason: "StartError", message, exitCode: startFailed };
+  const exitCode =
+    error.code === "not-found"
+      ? commandNotFound
+      : error.code === "permission-denied"
+        ? commandNotExecutable
+        : startFailed;
+  return { reason: startFailureReason(exitCode), message: error.message, exitCode };
 }

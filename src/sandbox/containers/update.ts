@@ -25,5 +25,5 @@ export async function updateContainer(
   }
   const merged: LinuxResources = { ...resources, ...change };
   await job.stage("cgroup", () => shim.update(specResources(change, cgroups), { signal: job.signal }));
-  await inventory.updateContainer(entry, { resources: merged });
+  await inventory.updateContainer(entry, () => ({ resources: merged }));
 }
