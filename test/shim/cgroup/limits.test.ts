@@ -162,6 +162,10 @@ await suite("cgroup limits", () => {
 
   const noMemory = v1.filter(({ controllers }) => controllers[0] !== "memory");
   const noHugetlb = v1.filter(({ controllers }) => controllers[0] !== "hugetlb");
+  const twoPages = [
+    { pageSize: "1GB", limit: 0 },
+    { pageSize: "2MB", limit: 1 },
+  ];
   const refusals: readonly (readonly [SpecResources, Hierarchies, string, string, Current?])[] = [
     [
       { memory: { limit: 1 } },
@@ -237,6 +241,12 @@ await suite("cgroup limits", () => {
       "linux.resources.network.classID: this host has no cgroup controller net_cls",
     ],
     [
+      { hugepageLimits: twoPages },
+      noHugetlb,
+      "failed-precondition",
+      "linux.resources.hugepageLimits 2MB: this host has no cgroup controller hugetlb",
+    ],
+    [
       { devices: [{ allow: true, access: "x" }] },
       v1,
       "invalid-argument",
@@ -249,7 +259,7 @@ await suite("cgroup limits", () => {
     });
   }
 
-  test("limits: huge pages without their controller are a warning, as the kubelet always sends them", () => {
+  test("limits: huge pages limited to none without their controller are a warning, as the kubelet always sends them", () => {
     const plan = planResources(
       { hugepageLimits: [{ pageSize: "2MB", limit: 0 }] },
       noHugetlb,

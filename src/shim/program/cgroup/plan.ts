@@ -90,10 +90,11 @@ function planController(
   if (v2 !== undefined && unified?.version === 2) {
     return { hierarchy: unified, settings: v2.settings(resources, (file) => read(unified, file)) };
   }
-  const wanted = (v1 ?? v2)?.settings(resources, () => undefined)[0];
-  if (wanted === undefined) return undefined;
-  const problem = `linux.resources.${wanted.field}: this host has no cgroup controller ${(v1 ?? v2)?.name ?? ""}`;
-  if (wanted.lenient !== true) throw failure("failed-precondition", problem);
+  const wanted = (v1 ?? v2)?.settings(resources, () => undefined) ?? [];
+  const firm = wanted.find((setting) => setting.lenient !== true) ?? wanted[0];
+  if (firm === undefined) return undefined;
+  const problem = `linux.resources.${firm.field}: this host has no cgroup controller ${(v1 ?? v2)?.name ?? ""}`;
+  if (firm.lenient !== true) throw failure("failed-precondition", problem);
   warnings.push(problem);
   return undefined;
 }
