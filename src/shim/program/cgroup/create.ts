@@ -4,7 +4,7 @@ import { applySettings } from "./apply.ts";
 import { attachDevicePolicy } from "./device-attach.ts";
 import { parentsOf } from "./cgroup-path.ts";
 import { folderOf, makeFolder, readValue, removeFolders, tryWrite } from "./folder.ts";
-import type { Hierarchies, Hierarchy } from "./hierarchies.ts";
+import { type Hierarchies, type Hierarchy, isPureV2 } from "./hierarchies.ts";
 import { type ResourcePlan, planResources } from "./plan.ts";
 
 /**
@@ -19,6 +19,7 @@ export function createCgroup(path: string, hierarchies: Hierarchies, resources: 
   const [ok, problem] = pcall(() => {
     for (const hierarchy of hierarchies) {
       makeIn(hierarchy, path);
+      if (takesControllers(hierarchy, hierarchies, plan)) enableControllers(hierarchy, path);
       made.push(folderOf(hierarchy, path));
     }
     writePlan(path, hierarchies, plan, warnings);
@@ -50,11 +51,16 @@ function makeIn(hierarchy: Hierarchy, path: string): void {
       throw failure("failed-precondition", `cgroup ${folder} exists and has processes in it`);
     }
   }
-  if (hierarchy.version === 2) enableControllers(hierarchy, path);
   if (hierarchy.controllers.includes("cpuset") && hierarchy.version === 1) {
     inheritCpuset(folder, hierarchy.mountPoint, "cpuset.cpus");
     inheritCpuset(folder, hierarchy.mountPoint, "cpuset.mems");
   }
+}
+
+/** On v2 always; beside v1 the few controllers that are left to v2 are handed down only where a limit needs them. */
+function takesControllers(hierarchy: Hierarchy, hierarchies: Hierarchies, plan: ResourcePlan): boolean {
+  if (hierarchy.version === 1) return false;
+  return isPureV2(hierarchies) || plan.writes.some((write) => write.hierarchy === hierarchy);
 }
 
 /**
