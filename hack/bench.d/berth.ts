@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { credentials } from "@grpc/grpc-js";
 import { loadServices } from "../../src/cri/definition.ts";
 import { World } from "../../test/harness/world.ts";
-import { conflist, startDaemon, type Runtime } from "./runtime.ts";
+import { conflist, startDaemon, type Runtime, type Scope } from "./runtime.ts";
 
 const project = join(import.meta.dirname, "../..");
 
 /** Starts this checkout's berthd, as built. */
-export async function startBerth(archive: string, undo: AsyncDisposableStack): Promise<Runtime> {
-  const world = undo.use(await World.create());
+export async function startBerth(archive: string, scope: Scope): Promise<Runtime> {
+  const world = scope.undo.use(await World.create());
   const { folder } = world;
   await mkdir(join(folder, "cni"));
   await world.file("cni/10-bench.conflist", conflist(join(folder, "addresses")));
@@ -18,12 +18,13 @@ export async function startBerth(archive: string, undo: AsyncDisposableStack): P
   const started = await startDaemon(
     world,
     socket,
+    join(project, "node_modules/.bin/node"),
     [
-      ...[join(project, "node_modules/.bin/node"), ...nodeFlags(), join(project, "dist/main.js")],
+      ...[...nodeFlags(), join(project, "dist/main.js")],
       ...["--root", join(folder, "root"), "--state", "/run/berth", "--socket", socket],
       ...["--cni-conf-dir", join(folder, "cni"), "--cgroup-parent", `${world.cgroupParent}/pods`],
     ],
-    undo,
+    scope,
   );
   await importArchive(socket, archive);
   const { runtime_version } = await started.runtime.Version({});

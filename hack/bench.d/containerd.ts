@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { World } from "../../test/harness/world.ts";
 import { pauseImage } from "./archive.ts";
 import type { Peer } from "./options.ts";
-import { conflist, startDaemon, type Runtime } from "./runtime.ts";
+import { conflist, startDaemon, type Runtime, type Scope } from "./runtime.ts";
 
 /** Fetches the peers' programs where they are not there yet; the folder that they lie in. */
 export async function fetchPeers(): Promise<string> {
@@ -18,10 +18,10 @@ export async function startContainerd(
   peer: Peer,
   programs: string,
   archive: string,
-  undo: AsyncDisposableStack,
+  scope: Scope,
 ): Promise<Runtime> {
   const ociRuntime = peer === "containerd-crun" ? "crun" : "runc";
-  const world = undo.use(await World.create());
+  const world = scope.undo.use(await World.create());
   const { folder } = world;
   await mkdir(join(folder, "cni"));
   await world.file("cni/10-bench.conflist", conflist(join(folder, "addresses")));
@@ -33,8 +33,9 @@ export async function startContainerd(
   const started = await startDaemon(
     world,
     socket,
-    ["env", `PATH=${programs}/bin:/usr/sbin:/usr/bin:/sbin:/bin`, `${programs}/bin/containerd`, "-c", config],
-    undo,
+    "env",
+    [`PATH=${programs}/bin:/usr/sbin:/usr/bin:/sbin:/bin`, `${programs}/bin/containerd`, "-c", config],
+    scope,
   );
   await world.must(`${programs}/bin/ctr`, "-a", socket, "-n", "k8s.io", "images", "import", archive);
   const { runtime_version } = await started.runtime.Version({});

@@ -29,12 +29,12 @@ export async function measureLife(
   for (let round = -warmUpRounds; round < rounds && (round <= 0 || Date.now() < deadline); round++) {
     signal.throwIfAborted();
     const keep = round >= 0;
-    await inTurn(all, "life", round + warmUpRounds, async (samples) => {
+    await inTurn(all, "life", round + warmUpRounds, signal, async (samples) => {
       const values = await liveOnce(samples, `life-${round + warmUpRounds}`);
       if (keep) for (const [row, value] of values) samples.add(row, value);
     });
   }
-  await inTurn(all, "life", 0, ({ runtime }) => checkEmpty(runtime));
+  await inTurn(all, "life", 0, signal, ({ runtime }) => checkEmpty(runtime));
 }
 
 async function liveOnce({ runtime }: Samples, name: string): Promise<[string, number][]> {

@@ -9,10 +9,12 @@ import { removeMany, startMany } from "./many.ts";
 import { measureMemory } from "./memory.ts";
 import { helpText, readOptions, UsageError, type Options } from "./options.ts";
 import { asJson, failuresText, headText, tableText } from "./report.ts";
-import type { Runtime } from "./runtime.ts";
+import type { Runtime, Scope } from "./runtime.ts";
 import { Samples } from "./samples.ts";
 
 const exitUsage = 2;
+/** How long a step may take after Ctrl-C. */
+const graceMs = 5_000;
 
 try {
   process.exitCode = await main(process.argv.slice(2));
@@ -40,31 +42,35 @@ async function main(argv: readonly string[]): Promise<number> {
   undo.defer(() => {
     clearTimeout(timer);
   });
-  // What waits for an answer when the run is cut off gets an error as its daemon goes.
-  const work = bench(options, undo, stop.signal);
+  // Cut off, the run comes to its end at its next step, so that nothing is begun that would not be undone. A step that
+  // hangs fails as its daemon goes.
+  const work = bench(options, { undo, signal: stop.signal });
   work.catch(() => undefined);
-  return await Promise.race([work, aborted(stop.signal)]);
+  return await Promise.race([work, graceEnds(stop.signal)]);
 }
 
-function aborted(signal: AbortSignal): Promise<never> {
+function graceEnds(signal: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {
     signal.addEventListener("abort", () => {
-      reject(signal.reason as Error);
+      setTimeout(() => {
+        reject(signal.reason as Error);
+      }, graceMs).unref();
     });
   });
 }
 
-async function bench(options: Options, undo: AsyncDisposableStack, signal: AbortSignal): Promise<number> {
+async function bench(options: Options, scope: Scope): Promise<number> {
+  const { undo, signal } = scope;
   const folder = await mkdtemp(join(tmpdir(), "berth-bench-"));
   undo.defer(() => rm(folder, { recursive: true, force: true }));
   const archive = await writeArchive(folder);
   const programs = options.peers.length === 0 ? "" : await fetchPeers();
   signal.throwIfAborted();
 
-  const runtimes: Runtime[] = [await startBerth(archive, undo)];
+  const runtimes: Runtime[] = [await startBerth(archive, scope)];
   for (const peer of options.peers) {
     signal.throwIfAborted();
-    runtimes.push(await startContainerd(peer, programs, archive, undo));
+    runtimes.push(await startContainerd(peer, programs, archive, scope));
   }
   const all = runtimes.map((runtime) => new Samples(runtime));
   process.stdout.write(`${headText(options, all)}\n`);

@@ -22,7 +22,7 @@ export async function startMany(all: readonly Samples[], signal: AbortSignal): P
   const alive = new Map<Samples, Running[]>(all.map((samples) => [samples, []]));
   for (let block = 0; block < blocks; block++) {
     signal.throwIfAborted();
-    await inTurn(all, "many", block, async (samples) => {
+    await inTurn(all, "many", block, signal, async (samples) => {
       const { runtime } = samples;
       const cpuBefore = await runtime.cpu.readMs();
       const started = performance.now();
@@ -44,7 +44,7 @@ export async function startMany(all: readonly Samples[], signal: AbortSignal): P
 
 /** Every pod is still alive; then they are removed. */
 export async function removeMany(alive: Alive, signal: AbortSignal): Promise<void> {
-  await inTurn([...alive.keys()], "many", 0, async (samples) => {
+  await inTurn([...alive.keys()], "many", 0, signal, async (samples) => {
     for (const { podId, containerId } of alive.get(samples) ?? []) {
       signal.throwIfAborted();
       await checkContainer(samples.runtime, containerId, { state: "CONTAINER_RUNNING", exitCode: 0 });

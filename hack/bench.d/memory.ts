@@ -20,11 +20,11 @@ const logTimeoutMs = 180_000;
 export async function measureMemory(alive: Alive, logBytes: number, signal: AbortSignal): Promise<void> {
   const all = [...alive.keys()];
   await sleep(restMs);
-  await inTurn(all, "memory", 0, async (samples) => {
+  await inTurn(all, "memory", 0, signal, async (samples) => {
     const pods = alive.get(samples) ?? [];
     for (const value of await ofEach(samples.runtime, pods)) samples.add("shim-rest", value);
   });
-  await inTurn(all, "memory", 1, async (samples) => {
+  await inTurn(all, "memory", 1, signal, async (samples) => {
     const pods = (alive.get(samples) ?? []).slice(0, execContainers);
     for (let count = 0; count < execsEach; count++) {
       signal.throwIfAborted();
@@ -33,7 +33,7 @@ export async function measureMemory(alive: Alive, logBytes: number, signal: Abor
     await sleep(restMs);
     for (const value of await ofEach(samples.runtime, pods)) samples.add("shim-execs", value);
   });
-  await inTurn(all, "memory", 2, (samples) => measureLog(samples, logBytes, signal));
+  await inTurn(all, "memory", 2, signal, (samples) => measureLog(samples, logBytes, signal));
 }
 
 async function ofEach(runtime: Runtime, pods: readonly Running[]): Promise<number[]> {

@@ -49,6 +49,12 @@ export function conflist(dataDir: string): string {
   });
 }
 
+/** What a run has made, to be undone in the opposite order, and what cuts it short. */
+export interface Scope {
+  readonly undo: AsyncDisposableStack;
+  readonly signal: AbortSignal;
+}
+
 /** A started daemon, its clients and what ends them. */
 export interface Started {
   readonly runtime: Promised<RuntimeServiceClient>;
@@ -57,22 +63,18 @@ export interface Started {
   readonly logFile: string;
 }
 
-/** Starts a daemon in the world, in a cgroup of its own, and waits until it says that runtime and network are ready. */
+/** Starts a daemon in the world and waits until it says that runtime and network are ready. */
 export async function startDaemon(
   world: World,
   socket: string,
-  command: readonly string[],
-  undo: AsyncDisposableStack,
+  program: string,
+  args: readonly string[],
+  { undo, signal }: Scope,
 ): Promise<Started> {
-  const cpu = new CpuMeter(world.cgroupParent);
   const logFile = join(world.folder, "daemon.log");
   const log = await open(logFile, "a");
-  const child = world.spawn(
-    "sh",
-    ["-c", 'mkdir -p "$0" && echo 0 >"$0/cgroup.procs" && exec "$@"', cpu.daemonFolder, ...command],
-    // A Ctrl-C is ours alone: the world ends the daemon.
-    { stdio: ["ignore", log.fd, log.fd], detached: true },
-  );
+  // A Ctrl-C is ours alone: the world ends the daemon.
+  const child = world.spawn(program, args, { stdio: ["ignore", log.fd, log.fd], detached: true });
   await log.close();
   undo.defer(() => end(child));
   const services = loadServices();
@@ -84,8 +86,9 @@ export async function startDaemon(
     runtime.close();
     images.close();
   });
+  const cpu = new CpuMeter(world.cgroupParent);
   const started = { runtime: promises(runtime), images: promises(images), cpu, logFile };
-  await untilReady(started, child);
+  await untilReady(started, child, signal);
   return started;
 }
 
@@ -96,7 +99,11 @@ async function end(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-async function untilReady({ runtime, logFile }: Started, child: ChildProcess): Promise<void> {
+async function untilReady(
+  { runtime, logFile }: Started,
+  child: ChildProcess,
+  signal: AbortSignal,
+): Promise<void> {
   const deadline = Date.now() + readyTimeoutMs;
   // The file goes with the world, so its end is told.
   const withLog = async (what: string): Promise<Error> =>
@@ -104,6 +111,7 @@ async function untilReady({ runtime, logFile }: Started, child: ChildProcess): P
   let last = "no answer";
   for (;;) {
     await sleep(50);
+    signal.throwIfAborted();
     if (child.exitCode !== null) throw await withLog(`the daemon ended with ${child.exitCode}`);
     if (Date.now() > deadline) throw await withLog(`the daemon is not ready: ${last}`);
     try {

@@ -37,14 +37,18 @@ export async function inTurn(
   all: readonly Samples[],
   phase: string,
   turn: number,
+  signal: AbortSignal,
   step: (samples: Samples) => Promise<void>,
 ): Promise<void> {
   const first = turn % all.length;
   for (const samples of [...all.slice(first), ...all.slice(0, first)]) {
     if (samples.failure !== undefined) continue;
+    signal.throwIfAborted();
     try {
       await step(samples);
     } catch (error) {
+      // What fails as the run is cut off is nobody's failure.
+      signal.throwIfAborted();
       samples.fail(phase, error);
     }
   }

@@ -113,9 +113,12 @@ export class World implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const ended = once(this.#holder, "exit");
-    this.#holder.kill("SIGKILL");
-    await ended;
+    // It may have been ended from outside, by the signal that ends the whole run.
+    if (this.#holder.exitCode === null && this.#holder.signalCode === null) {
+      const ended = once(this.#holder, "exit");
+      this.#holder.kill("SIGKILL");
+      await ended;
+    }
     await removeCgroups(this.cgroupParent);
     await rm(this.folder, { recursive: true, force: true });
   }
