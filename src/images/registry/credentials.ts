@@ -71,14 +71,16 @@ export function chooseCredentials(
   const isMirror = endpoint.mirrorOf !== undefined;
   const name = isMirror ? normaliseRegistry(endpoint.host) : registry;
   const given = isMirror && !auth?.serverAddress ? none : readCredentials(auth, name);
-  const asked = async (): Promise<Credentials> => {
+  const choose = async (): Promise<Credentials> => {
     if (given.kind !== "none") return given;
     const found = await stored.of(name);
     if (found.kind !== "none" || !isMirror || auth?.serverAddress) return found;
     const forRegistry = readCredentials(auth, registry);
     return forRegistry.kind === "basic" && endpoint.capabilities.has("resolve") ? forRegistry : none;
   };
-  return { given, asked };
+  // Layers that are challenged at once ask a helper once.
+  const chosen: { credentials?: Promise<Credentials> } = {};
+  return { given, asked: () => (chosen.credentials ??= choose()) };
 }
 
 const none: Credentials = { kind: "none" };

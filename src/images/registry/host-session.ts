@@ -69,10 +69,11 @@ export function openHostSession(target: HostTarget): HostSession {
 
   const attempt = async (url: URL, options: HostGetOptions): Promise<Answer> => {
     for (let challenges = 0; ; challenges++) {
-      const answer = await follow(target, url, state.authorization, options);
+      const { answer, sender } = await follow(target, url, state.authorization, options);
       if (answer.statusCode !== 401) return answer;
-      if (challenges === maxChallenges) {
-        throw statusError(options.what, host, 401, describeBody(await readErrorText(answer)));
+      // The challenge of a host that we were sent to could name a token server of its own (CVE-2020-15157).
+      if (sender.origin !== url.origin || challenges === maxChallenges) {
+        throw statusError(options.what, sender.host, 401, describeBody(await readErrorText(answer)));
       }
       await authenticate(answer, options);
     }
@@ -106,7 +107,7 @@ async function follow(
   start: URL,
   authorization: string | undefined,
   { what, headers, signal }: HostGetOptions,
-): Promise<Answer> {
+): Promise<{ readonly answer: Answer; readonly sender: URL }> {
   let url = start;
   const { transport, headers: configured } = target.endpoint;
   const own = { ...configured, ...headers, ...(authorization && { authorization }) };
@@ -119,7 +120,9 @@ async function follow(
       signal,
     });
     const location = answer.headers["location"];
-    if (answer.statusCode < 300 || answer.statusCode > 399 || typeof location !== "string") return answer;
+    if (answer.statusCode < 300 || answer.statusCode > 399 || typeof location !== "string") {
+      return { answer, sender: url };
+    }
     await answer.body.dump({ limit: 16 * 1024, signal });
     const next = URL.parse(location, url);
     if (redirects === maxRedirects) {
