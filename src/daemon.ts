@@ -31,6 +31,7 @@ import {
   prepareState,
   recover,
   SeccompFilters,
+  startMeasuring,
   StatePaths,
 } from "./sandbox/index.ts";
 import { Launcher } from "./shim/client/index.ts";
@@ -95,7 +96,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
       confDir: config.cniConfDir,
       binDirs: config.cniBinDirs,
       store,
-      environment: { PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin" },
+      environment: pluginEnvironment(),
       onInfo: (message) => {
         logger.info(message);
       },
@@ -147,6 +148,16 @@ export async function startDaemon(config: Config, version: string, logger: Logge
   const pods = new Pods(deps);
   const containers = new Containers(deps);
   const images = new Images(imageStore, jobs);
+  const measuring = undo.use(
+    startMeasuring({
+      inventory,
+      events,
+      images: imageStore,
+      logger,
+      cgroupOf: cgroupOfContainer,
+      podCgroupOf: (pod) => podCgroup(config.cgroupParent, pod),
+    }),
+  );
   const health = {
     network: () => networks.status(),
     describe: () =>
@@ -175,6 +186,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
         events,
         health,
         streaming,
+        measuring,
         logger,
         inspection: new Inspection(paths),
         runtimeVersion: version,
@@ -200,6 +212,13 @@ function reportChecks(checks: ReturnType<typeof checkHost>["checks"], logger: Lo
     const list = missing.map((check) => `${check.name} (${check.detail})`).join("; ");
     throw new RuntimeError("failed-precondition", `this host lacks what berthd needs: ${list}`);
   }
+}
+
+/** The daemon's own environment, as other runtimes hand it to plugins, but for what only it may answer. */
+function pluginEnvironment(): Record<string, string> {
+  const { NOTIFY_SOCKET: _notify, ...rest } = process.env;
+  const named = Object.entries(rest).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", ...Object.fromEntries(named) };
 }
 
 /** group(5): the id of a group by name. */
