@@ -12,31 +12,6 @@ after(async () => {
   await host[Symbol.asyncDispose]();
 });
 
-const mebibyte = 1024 * 1024;
-
-test("ending: what is left is killed with the first process, in the host's pid namespace too", async () => {
-  const script = "setsid sleep 1000 & echo $!; (setsid sleep 1000 &); sleep 0.2; exit 6";
-  const namespaces = (["mount", "ipc", "uts", "network", "cgroup"] as const).map((type) => ({ type }));
-  const container = await host.create(["sh", "-c", script], { linux: { namespaces } });
-  await container.shim.start(wait);
-  await until(() => container.logLines().length === 1, "the pid of the straggler");
-  const straggler = Number(container.logLines()[0]?.split(" ")[2]);
-  assert.ok(isAlive(straggler));
-  assert.equal((await container.exit).exitCode, 6);
-  await until(() => !isAlive(straggler), "the straggler is killed");
-  await container.shim.closed;
-  assert.deepEqual(cgroupsLeft(container.id), []);
-});
-
-test("ending: a child that was killed for want of memory does not mark a container that exits by itself", async () => {
-  const memory = { limit: 32 * mebibyte, swap: 32 * mebibyte };
-  const { record } = await host.sh("tail /dev/zero; exit 3", {
-    linux: { resources: { devices: [{ allow: true, access: "rwm" }], memory } },
-  });
-  assert.equal(record.exitCode, 3);
-  assert.equal(record.oomKilled, false);
-});
-
 test("ending: killed while paused", async () => {
   const container = await host.create(["sleep", "1000"]);
   await container.shim.start(wait);

@@ -1,5 +1,6 @@
 import "./isolated.ts";
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { cgroupsLeft, isAlive, until } from "./evidence.ts";
 import { TestHost, wait } from "./host.ts";
@@ -120,13 +121,22 @@ test("kill: all reaches every process, init only the first", async () => {
   const container = await host.create([
     "sh",
     "-c",
-    "trap 'echo term' TERM; sleep 1000 & while true; do wait; done",
+    "trap 'echo term' TERM; sleep 1000 & echo ready; while true; do wait; done",
   ]);
   await container.shim.start(wait);
-  await until(() => container.shim !== undefined, "it runs");
+  await until(() => container.logLines().length === 1, "the handler is set");
   await container.shim.kill(15, "init", wait);
   await until(() => container.logLines().includes("stdout F term"), "init's handler ran");
   assert.match(await host.exec(container, "ps"), /sleep 1000/);
   await container.shim.kill(9, "all", wait);
   assert.equal((await container.exit).exitCode, 137);
+});
+
+test("limits: one that this host can't set is an error that names it", async () => {
+  if (existsSync("/sys/fs/cgroup/net_cls")) return;
+  await host.createFails(
+    ["true"],
+    { linux: { resources: { devices: allDevices, network: { classID: 1 } } } },
+    { message: /linux\.resources\.network\.classID: this host has no cgroup controller net_cls/ },
+  );
 });
