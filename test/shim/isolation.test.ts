@@ -105,7 +105,7 @@ test("namespaces: a user namespace, with maps of several lines; exec enters it",
   assert.match(seen, /^1000\n\s+0\s+100000\s+1000\n\s+1000\s+300000\s+64536\n$/);
   await container.shim.delete(wait);
   assert.match(container.logLines()[0] ?? "", /stdout F 0$/);
-  assert.match(container.logLines().join("\n"), /-rw-r--r--    1 0/);
+  assert.match(container.logLines().join("\n"), /-rw-r--r-- +1 0/);
 });
 
 test("hostname and sysctls are the container's own", async () => {

@@ -1,0 +1,163 @@
+import "./isolated.ts";
+import assert from "node:assert/strict";
+import { copyFileSync, readFileSync, readdirSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { Launcher, ShimConnection } from "../../src/shim/client/index.ts";
+import { isAlive, until } from "./evidence.ts";
+import { TestHost, bundlePath, wait } from "./host.ts";
+
+let host: TestHost;
+before(async () => {
+  host = await TestHost.start();
+});
+after(async () => {
+  await host[Symbol.asyncDispose]();
+});
+
+/** The launchers of this host's folder that run. */
+function launchers(): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const args = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+        return (
+          args[0] === "berth-launcher" &&
+          args[3] === join(host.folder, "launcher") &&
+          readFileSync(`/proc/${pid}/comm`, "utf8") === "berth-launcher\n" &&
+          isAlive(pid)
+        );
+      } catch {
+        return false;
+      }
+    });
+}
+
+test("launcher: sealed interpreter, session of its own, not dumpable, socket 0600 in a 0700 folder", async () => {
+  await until(() => launchers().length === 1, "one launcher");
+  const [pid = 0] = launchers();
+  assert.match(readlinkSync(`/proc/${pid}/exe`), /^\/memfd:berth-shim/);
+  assert.equal(readFileSync(`/proc/${pid}/environ`, "utf8"), "");
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ");
+  assert.equal(stat?.[3], String(pid), "leads its session");
+  assert.equal(statSync(join(host.folder, "launcher")).mode & 0o777, 0o700);
+  assert.equal(statSync(join(host.folder, "launcher", "launcher.sock")).mode & 0o777, 0o600);
+  assert.match(readFileSync(`/proc/${pid}/cgroup`, "utf8"), /^0::\/berth-shims\/launcher$/m);
+});
+
+test("CVE-2020-15257: no abstract socket is listened on", () => {
+  const sockets = readFileSync("/proc/net/unix", "utf8");
+  assert.doesNotMatch(sockets, /@.*berth/);
+});
+
+test("launcher: killed, its shims live on, are reached again, and a new one starts by itself", async () => {
+  const container = await host.create(["sleep", "100"]);
+  await container.shim.start(wait);
+  const [pid = 0] = launchers();
+  process.kill(pid, "SIGKILL");
+  await until(() => launchers().length === 0, "the launcher dies");
+  assert.equal((await container.shim.state(wait)).status, "running");
+  const again = await ShimConnection.connect(
+    join(container.folder, "shim.sock"),
+    host.launcher.identity,
+    wait,
+  );
+  assert.equal((await again.state(wait)).pid, container.created.pid);
+  assert.equal((await host.run(["true"])).record.exitCode, 0);
+  await again.kill(9, "init", wait);
+  assert.equal((await container.exit).signal, 9);
+});
+
+test("launcher: one of another build is replaced, and its shims are served by both", async () => {
+  const container = await host.create(["sleep", "100"]);
+  await container.shim.start(wait);
+  const [old = 0] = launchers();
+  const bundle = join(host.folder, "other.lua");
+  copyFileSync(bundlePath, bundle);
+  writeFileSync(bundle, "\n", { flag: "a" });
+  const next = await Launcher.ensure({ luajit: "/usr/bin/luajit", bundle, runDir: host.folder }, wait);
+  await until(() => !isAlive(old), "the old launcher ends");
+  const again = await ShimConnection.connect(join(container.folder, "shim.sock"), next.identity, wait);
+  await again.delete(wait);
+  const back = await Launcher.ensure(
+    { luajit: "/usr/bin/luajit", bundle: bundlePath, runDir: host.folder },
+    wait,
+  );
+  assert.equal(back.identity.build, host.launcher.identity.build);
+});
+
+for (const [what, bytes] of [
+  ["says nothing and goes", Buffer.alloc(0)],
+  ["sends rubbish", Buffer.from("GET / HTTP/1.1\r\n\r\n")],
+  ["announces a gigabyte", Buffer.from([0, 0, 0, 0x40, 0])],
+  ["asks before it says hello", frame({ type: "shutdown", seq: 1 })],
+  ["sends no JSON", Buffer.concat([Buffer.from([3, 0, 0, 0, 0]), Buffer.from("{{{")])],
+] as const) {
+  test(`launcher: a client that ${what} is cut off, and harms nobody`, async () => {
+    const socket = connect(join(host.folder, "launcher", "launcher.sock"));
+    socket.on("error", () => undefined);
+    await new Promise((resolve) => socket.once("connect", resolve));
+    if (bytes.length > 0) socket.write(bytes);
+    else socket.end();
+    await new Promise((resolve) => socket.once("close", resolve));
+    assert.equal((await host.run(["true"])).record.exitCode, 0);
+  });
+}
+
+function frame(message: object): Buffer {
+  const payload = Buffer.from(JSON.stringify(message));
+  const header = Buffer.alloc(5);
+  header.writeUInt32LE(payload.length, 0);
+  return Buffer.concat([header, payload]);
+}
+
+test("launcher: a client that hangs up midway through a creation leaves nothing", async () => {
+  const abort = new AbortController();
+  const slow = host.create(
+    ["true"],
+    {
+      spec: { hooks: { createRuntime: [{ path: "/bin/sleep", args: ["sleep", "5"] }] } },
+      request: {},
+    },
+    { ...wait, signal: abort.signal },
+  );
+  setTimeout(() => {
+    abort.abort();
+  }, 200);
+  await assert.rejects(slow);
+  await until(
+    () => processesNamed("berth-create").length + processesNamed("berth-init").length === 0,
+    "creator and init are gone",
+  );
+  await until(() => cgroupNames().length === 0, "and the cgroup");
+});
+
+function cgroupNames(): string[] {
+  return readdirSync("/sys/fs/cgroup/unified/berth-test", { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name);
+}
+
+function processesNamed(name: string): number[] {
+  return readdirSync("/proc")
+    .filter((pid) => /^\d+$/.test(pid))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/comm`, "utf8").trim() === name && isAlive(pid);
+      } catch {
+        return false;
+      }
+    });
+}
+
+test("launcher: it holds no descriptor but its own few", () => {
+  const [pid = 0] = launchers();
+  const open = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+  assert.equal(open[0], "/dev/null");
+  // 0 to 2, the loop, the socket, the signals.
+  assert.equal(open.length, 6, open.join(" "));
+});
