@@ -26,19 +26,19 @@ export async function shimMegabytes(world: World): Promise<ReadonlyMap<string, n
     if (process.marker === undefined || process.innermostPid !== 1) continue;
     const parent = processes.find(({ pid }) => pid === process.parent);
     if (parent?.pidNamespace !== own.trim()) continue;
-    let bytes = 0;
-    for (const pid of family(parent, processes)) bytes += await readPss(pid);
+    let bytes = await readPss(parent.pid);
+    // A process that it has started for a moment may have ended since.
+    for (const pid of descendants(parent, processes)) bytes += await readPss(pid).catch(() => 0);
     found.set(process.marker, bytes / 1e6);
   }
   return found;
 }
 
-/** A process and its descendants in the same PID namespace. */
-function family(root: Process, processes: readonly Process[]): number[] {
-  const children = processes.filter(
-    (process) => process.parent === root.pid && process.pidNamespace === root.pidNamespace,
-  );
-  return [root.pid, ...children.flatMap((child) => family(child, processes))];
+/** What a process has started, and what that has, in the same PID namespace. */
+function descendants(root: Process, processes: readonly Process[]): number[] {
+  return processes
+    .filter((process) => process.parent === root.pid && process.pidNamespace === root.pidNamespace)
+    .flatMap((child) => [child.pid, ...descendants(child, processes)]);
 }
 
 async function listProcesses(): Promise<Process[]> {
