@@ -26,7 +26,7 @@ export interface PortMapping {
   readonly hostIp: string;
 }
 
-/** A pod as asked for; never changed after creation. */
+/** A pod as asked for; only `resources` and `overhead` change later. */
 export interface PodConfig {
   readonly metadata: PodMetadata;
   readonly hostname: string;

@@ -1,6 +1,6 @@
 import type { UntypedServiceImplementation } from "@grpc/grpc-js";
 import type { Logger } from "../core/logger.ts";
-import type { Containers, Images, Inspection, LifecycleEvents, Pods } from "../sandbox/index.ts";
+import type { Containers, Images, Inspection, LifecycleEvents, Measuring, Pods } from "../sandbox/index.ts";
 import type { JobJournal } from "../store/index.ts";
 import { containerExec } from "./handlers/admin-container-exec.ts";
 import { imageFromHost } from "./handlers/admin-image-from-host.ts";
@@ -8,6 +8,7 @@ import { importImage } from "./handlers/admin-import-image.ts";
 import { info } from "./handlers/admin-info.ts";
 import { listJobs } from "./handlers/admin-list-jobs.ts";
 import { attach } from "./handlers/attach.ts";
+import { containerStats } from "./handlers/container-stats.ts";
 import { containerStatus } from "./handlers/container-status.ts";
 import { createContainer } from "./handlers/create-container.ts";
 import { exec } from "./handlers/exec.ts";
@@ -15,9 +16,14 @@ import { execSync } from "./handlers/exec-sync.ts";
 import { getContainerEvents } from "./handlers/get-container-events.ts";
 import { imageFsInfo } from "./handlers/image-fs-info.ts";
 import { imageStatus } from "./handlers/image-status.ts";
+import { listContainerStats } from "./handlers/list-container-stats.ts";
 import { listContainers } from "./handlers/list-containers.ts";
 import { listImages } from "./handlers/list-images.ts";
+import { listMetricDescriptors } from "./handlers/list-metric-descriptors.ts";
+import { listPodSandboxMetrics } from "./handlers/list-pod-sandbox-metrics.ts";
+import { listPodSandboxStats } from "./handlers/list-pod-sandbox-stats.ts";
 import { listPodSandbox } from "./handlers/list-pod-sandbox.ts";
+import { podSandboxStats } from "./handlers/pod-sandbox-stats.ts";
 import { podSandboxStatus } from "./handlers/pod-sandbox-status.ts";
 import { portForward } from "./handlers/port-forward.ts";
 import { pullImage } from "./handlers/pull-image.ts";
@@ -31,10 +37,18 @@ import { startContainer } from "./handlers/start-container.ts";
 import { status } from "./handlers/status.ts";
 import { stopContainer } from "./handlers/stop-container.ts";
 import { stopPodSandbox } from "./handlers/stop-pod-sandbox.ts";
+import { streamContainerStats } from "./handlers/stream-container-stats.ts";
+import { streamContainers } from "./handlers/stream-containers.ts";
+import { streamImages } from "./handlers/stream-images.ts";
+import { streamPodSandboxMetrics } from "./handlers/stream-pod-sandbox-metrics.ts";
+import { streamPodSandboxStats } from "./handlers/stream-pod-sandbox-stats.ts";
+import { streamPodSandboxes } from "./handlers/stream-pod-sandboxes.ts";
 import { updateContainerResources } from "./handlers/update-container-resources.ts";
+import { updatePodSandboxResources } from "./handlers/update-pod-sandbox-resources.ts";
 import { updateRuntimeConfig } from "./handlers/update-runtime-config.ts";
 import { version } from "./handlers/version.ts";
 import type { RuntimeHealth } from "./runtime-health.ts";
+import { serverStream, type StreamHandler } from "./server-stream.ts";
 import type { Services } from "./server.ts";
 import type { StreamingServer } from "./streaming/index.ts";
 import { unary, type CallVisibility, type UnaryHandler } from "./unary.ts";
@@ -49,6 +63,7 @@ export interface ServicesDeps {
   readonly events: LifecycleEvents;
   readonly health: RuntimeHealth;
   readonly streaming: StreamingServer;
+  readonly measuring: Measuring;
   readonly logger: Logger;
   readonly runtimeVersion: string;
 }
@@ -64,6 +79,12 @@ export function createServices(deps: ServicesDeps): Services {
     ): UntypedServiceImplementation => ({ [name]: unary(name, visibility, logger, handler) });
   const notable = wrap("notable");
   const routine = wrap("routine");
+  const stream = <Request, Item>(
+    name: string,
+    handler: StreamHandler<Request, Item>,
+    message: (items: Item[]) => object,
+  ): UntypedServiceImplementation => ({ [name]: serverStream(name, logger, handler, message) });
+  const { stats, metrics, layers } = deps.measuring;
   return {
     runtime: {
       ...routine("Version", version(deps.runtimeVersion)),
@@ -87,6 +108,24 @@ export function createServices(deps: ServicesDeps): Services {
       ...notable("Exec", exec(containers, streaming)),
       ...notable("Attach", attach(containers, streaming)),
       ...notable("PortForward", portForward(pods, streaming)),
+      ...notable("UpdatePodSandboxResources", updatePodSandboxResources(pods)),
+      ...routine("ContainerStats", containerStats(stats, images)),
+      ...routine("ListContainerStats", listContainerStats(stats, images)),
+      ...routine("PodSandboxStats", podSandboxStats(stats, images)),
+      ...routine("ListPodSandboxStats", listPodSandboxStats(stats, images)),
+      ...routine("ListMetricDescriptors", listMetricDescriptors()),
+      ...routine("ListPodSandboxMetrics", listPodSandboxMetrics(metrics)),
+      ...stream("StreamPodSandboxes", streamPodSandboxes(pods), (pod_sandboxes) => ({ pod_sandboxes })),
+      ...stream("StreamContainers", streamContainers(containers), (items) => ({ containers: items })),
+      ...stream("StreamContainerStats", streamContainerStats(stats, images), (container_stats) => ({
+        container_stats,
+      })),
+      ...stream("StreamPodSandboxStats", streamPodSandboxStats(stats, images), (pod_sandbox_stats) => ({
+        pod_sandbox_stats,
+      })),
+      ...stream("StreamPodSandboxMetrics", streamPodSandboxMetrics(metrics), (pod_sandbox_metrics) => ({
+        pod_sandbox_metrics,
+      })),
       GetContainerEvents: getContainerEvents(deps.events, containers),
     },
     image: {
@@ -94,7 +133,8 @@ export function createServices(deps: ServicesDeps): Services {
       ...notable("RemoveImage", removeImage(images)),
       ...routine("ListImages", listImages(images)),
       ...routine("ImageStatus", imageStatus(images)),
-      ...routine("ImageFsInfo", imageFsInfo(images)),
+      ...stream("StreamImages", streamImages(images), (items) => ({ images: items })),
+      ...routine("ImageFsInfo", imageFsInfo(images, layers)),
     },
     admin: {
       ...routine("Info", info(health)),
