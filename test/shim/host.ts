@@ -20,7 +20,7 @@ import type {
   SpecMount,
   SpecProcess,
 } from "../../src/core/oci-runtime-spec.ts";
-import { type CreateOptions, Launcher, type ShimConnection } from "../../src/shim/client/index.ts";
+import { type CreateOptions, Launcher, type ShimConnection, type Wait } from "../../src/shim/client/index.ts";
 import type { Created, ExitRecord } from "../../src/shim/protocol/messages.ts";
 
 /** The bundle that `npm run build` made. */
@@ -77,7 +77,7 @@ export class TestHost implements AsyncDisposable {
   }
 
   /** Makes a container whose root is an overlay over the busybox. */
-  async create(args: readonly string[], change: SpecChange = {}, bound = wait): Promise<TestContainer> {
+  async create(args: readonly string[], change: SpecChange = {}, bound: Wait = wait): Promise<TestContainer> {
     const id = randomBytes(8).toString("hex");
     const folder = join(this.folder, id);
     for (const name of ["upper", "work"]) mkdirSync(join(folder, name), { recursive: true });

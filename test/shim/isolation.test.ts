@@ -33,7 +33,7 @@ test("namespaces: six of its own, or the host's where the spec names none", asyn
   const own = (await output(read)).split("\n");
   const ours = names.map((name) => readlinkSync(`/proc/self/ns/${name}`));
   own.forEach((link, index) => {
-    assert.notEqual(link, ours[index], names[index]);
+    assert.notEqual(link, ours[index], String(names[index]));
   });
   const shared = (await output(read, { linux: without("pid", "network", "ipc", "uts", "cgroup") })).split(
     "\n",
