@@ -15,7 +15,7 @@ import {
   serve,
   startStreamingServer,
 } from "./cri/index.ts";
-import { checkHost, missingNecessities, readBootId, readHostFacts } from "./host/index.ts";
+import { checkHost, missingNecessities, readBootId, readHostFacts, tryFeatures } from "./host/index.ts";
 import { openImages } from "./images/index.ts";
 import {
   Containers,
@@ -106,6 +106,8 @@ export async function startDaemon(config: Config, version: string, logger: Logge
     }),
   );
 
+  const features = await tryFeatures(launcher, join(config.root, "layers"), paths.pins);
+  for (const reason of features.missing) logger.warn("a feature is not offered", { reason });
   const facts = readHostFacts();
   await inventory.load((what, reason) => {
     logger.error("a record is damaged and left out", { record: what, reason });
@@ -160,6 +162,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
   );
   const health = {
     network: () => networks.status(),
+    features: () => features,
     describe: () =>
       describeDaemon({
         config,

@@ -1,2 +1,3 @@
 export { readBootId, readHostFacts } from "./facts.ts";
+export { tryFeatures, type HostFeatures } from "./self-test.ts";
 export { checkHost, missingNecessities, type HostCheck, type HostChecks } from "./kernel-checks.ts";

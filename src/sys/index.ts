@@ -28,3 +28,4 @@ export {
   type SeccompCompiler,
   type SeccompFilter,
 } from "./seccomp.ts";
+export { tryTreeAttributes, type TreeAttributes } from "./mount-tree.ts";

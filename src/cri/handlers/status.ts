@@ -7,6 +7,7 @@ import type { UnaryHandler } from "../unary.ts";
 export function status(health: RuntimeHealth): UnaryHandler<StatusRequest__Output, StatusResponse> {
   return (request) => {
     const network = health.network();
+    const features = health.features();
     return {
       status: {
         conditions: [
@@ -21,7 +22,13 @@ export function status(health: RuntimeHealth): UnaryHandler<StatusRequest__Outpu
       },
       info: request.verbose ? verboseInfo(health) : {},
       runtime_handlers: [
-        { name: "", features: { recursive_read_only_mounts: false, user_namespaces: false } },
+        {
+          name: "",
+          features: {
+            recursive_read_only_mounts: features.recursiveReadOnlyMounts,
+            user_namespaces: features.userNamespaces,
+          },
+        },
       ],
       features: { supplemental_groups_policy: true, user_namespaces_host_network: false },
     };
