@@ -31,7 +31,14 @@ declare module "ffi" {
 
   export function cdef(definitions: string): void;
   export const C: unknown;
-  function allocate<T extends Pointer>(type: string, ...sizeOrInitial: unknown[]): T;
+  /** A parsed type: parsing one at every allocation costs time and garbage. */
+  export interface Type {
+    readonly __type: true;
+  }
+
+  function allocate<T extends Pointer>(type: string | Type, ...sizeOrInitial: unknown[]): T;
+  function parse(type: string): Type;
+  export { parse as typeof };
   export { allocate as new };
   export function cast<T>(type: string, value: unknown): T;
   export function copy(target: Pointer, source: Pointer | string, bytes: number): void;

@@ -6,7 +6,7 @@ import "./structs.ts";
 // Results are declared `int`, also where C says long or ssize_t: counts here stay below 2^31, and an int arrives as a
 // Lua number where a long would be a boxed 64-bit object. Variadic functions and raw system calls get one fixed
 // prototype per use through a symbol redirect, so that no argument needs a cast.
-ffi.cdef(`
+const declarations = `
 int open(const char *path, int flags, unsigned mode);
 int openat(int dir, const char *path, int flags, unsigned mode);
 int close(int fd);
@@ -124,7 +124,8 @@ int sys_fsopen(long nr, const char *type, unsigned long flags) __asm__("syscall"
 int sys_fsconfig(long nr, long fd, unsigned long command, const char *key, const char *value, long aux) __asm__("syscall");
 int sys_fsmount(long nr, long fd, unsigned long flags, unsigned long attributes) __asm__("syscall");
 int sys_mount_setattr(long nr, long dir, const char *path, unsigned long flags, const mount_attr *attributes, unsigned long size) __asm__("syscall");
-`);
+`;
+ffi.cdef(declarations);
 
 /**
  * libc and raw system calls, named and ordered as their man pages; each returns -1 and sets errno on failure.
@@ -294,3 +295,15 @@ export interface Libc {
 
 /** The C library. Wrappers in this folder turn its failures into errors; call it directly where -1 is expected. */
 export const C = ffi.C as Libc;
+
+/**
+ * Looks every function up: what the launcher has resolved, its children need not resolve, each for itself and in
+ * memory of its own.
+ */
+export function resolveAll(): void {
+  const table = C as unknown as Record<string, unknown>;
+  for (const [name] of string.gmatch(declarations, "([%w_]+)%([^()]*%)")) {
+    // `__asm__("name")` looks like a call as well, and is none of ours.
+    if (name !== undefined && name !== "__asm__") assert(table[name]);
+  }
+}

@@ -3,6 +3,9 @@ import type { Bytes, Int64, Ints, Pointer } from "ffi";
 
 export type { Bytes, Int64, Ints, Pointer, Strings } from "ffi";
 
+const byteArray = ffi.typeof("uint8_t[?]");
+const intArray = ffi.typeof("int[?]");
+
 declare const add: LuaAddition<Pointer, number, Bytes>;
 
 /** `pointer + bytes`; the result does not keep the memory alive. */
@@ -12,12 +15,12 @@ export function offset(pointer: Bytes, bytes: number): Bytes {
 
 /** Zeroed memory, owned by the garbage collector. */
 export function bytes(count: number): Bytes {
-  return ffi.new<Bytes>("uint8_t[?]", count);
+  return ffi.new<Bytes>(byteArray, count);
 }
 
 /** Zeroed ints, owned by the garbage collector. */
 export function ints(count: number): Ints {
-  return ffi.new<Ints>("int[?]", count);
+  return ffi.new<Ints>(intArray, count);
 }
 
 /** An array of unsigned ids (uid_t, gid_t); one element longer, so that an empty one has an address. */

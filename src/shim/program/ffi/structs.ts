@@ -202,9 +202,20 @@ export interface EpollEvent {
   fd: number;
 }
 
+const types = new LuaTable<string, ffi.Type>();
+
+/** The parsed form of a C type; parsed once. */
+export function typeNamed(name: string): ffi.Type {
+  const known = types.get(name);
+  if (known !== undefined) return known;
+  const parsed = ffi.typeof(name);
+  types.set(name, parsed);
+  return parsed;
+}
+
 /** A zeroed struct of the given cdef name. */
 export function struct<T>(name: string): Struct<T> {
-  return ffi.new<Struct<T>>(name);
+  return ffi.new<Struct<T>>(typeNamed(name));
 }
 
 /** A NULL-terminated `char *[]`, as execve(2) takes; hold `values` as long as the result is used. */

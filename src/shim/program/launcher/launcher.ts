@@ -3,7 +3,7 @@ import { discoverHierarchies } from "../cgroup/index.ts";
 import { AT, EPOLL, PR, SIG } from "../ffi/constants.ts";
 import { sysError } from "../ffi/error.ts";
 import { closeAllBut } from "../ffi/descriptors.ts";
-import { C } from "../ffi/libc.ts";
+import { C, resolveAll } from "../ffi/libc.ts";
 import { unlink } from "../ffi/files.ts";
 import { fork, prctl, reap, setName } from "../ffi/processes.ts";
 import { blockSignals, readSignal, resetSignals, signalFd } from "../ffi/signals.ts";
@@ -56,6 +56,7 @@ export function runLauncher(folder: string, build: string): void {
 
 /** Everything that is done once, so that no child has to: nothing is opened or loaded after the first fork. */
 function prepare(build: string): Context {
+  resolveAll();
   // Standard input and output, and what the interpreter was started from.
   closeAllBut([]);
   resetSignals();
