@@ -152,7 +152,7 @@ export class ContainerLog {
 
   /** Sends the whole lines of a stream, or drops and counts them. */
   private pass(buffer: LineBuffer): void {
-    this.packet.setPrefix(now(), buffer.stream);
+    this.packet.begin(buffer.stream);
     this.passLines(buffer);
   }
 
@@ -259,7 +259,7 @@ export class ContainerLog {
   }
 
   private passRest(buffer: LineBuffer): boolean {
-    this.packet.setPrefix(now(), buffer.stream);
+    this.packet.begin(buffer.stream);
     return !buffer.takeRest(this.packet) || this.sendPacket(buffer);
   }
 

@@ -1,10 +1,9 @@
 import { Gather, addressOf } from "../ffi/gather.ts";
-import { type Bytes, bytes, copy } from "../ffi/memory.ts";
+import { type Bytes, bytes } from "../ffi/memory.ts";
+import { nowParts } from "../ffi/time.ts";
 import type { LogStream } from "./line-buffer.ts";
 import { headerBytes, maxTextBytes, messageKind } from "./message.ts";
-
-/** `2006-01-02T15:04:05.123456789Z stdout F `. */
-const prefixBytes = 40;
+import { Prefixes, prefixBytes } from "./prefixes.ts";
 
 /** Pieces of memory in a message: the header, and two for most lines; the kernel takes 1024 (UIO_MAXIOV). */
 const maxPieces = 1 + 2 * 500;
@@ -19,10 +18,10 @@ export class Packet {
   lines = 0;
   private readonly gather = new Gather(maxPieces);
   private readonly header: Bytes = bytes(headerBytes);
-  private readonly prefixes: Bytes = bytes(2 * prefixBytes);
+  private readonly prefixes = new Prefixes();
   private readonly newline: Bytes = bytes(1);
   private readonly headerAddress = addressOf(this.header);
-  private readonly fullPrefix = addressOf(this.prefixes);
+  private stream: LogStream = "stdout";
   private readonly newlineAddress = addressOf(this.newline);
   private readonly maxLineBytes: number;
 
@@ -33,9 +32,11 @@ export class Packet {
     this.clear();
   }
 
-  /** What stands before the lines that are added from now on; the packet must be empty. */
-  setPrefix(time: string, stream: LogStream): void {
-    copy(this.prefixes, `${time} ${stream} F ${time} ${stream} P `, 2 * prefixBytes);
+  /** Says whose lines are added from now on, and that they come now; the packet must be empty. */
+  begin(stream: LogStream): void {
+    this.stream = stream;
+    const [seconds, nanoseconds] = nowParts();
+    this.prefixes.setTime(seconds, nanoseconds);
   }
 
   /** Adds whole lines from the start of some bytes, until one is too long, or no more have room; returns their bytes. */
@@ -44,7 +45,7 @@ export class Packet {
     const [bytes, lines] = this.gather.addLines(
       address,
       count,
-      this.fullPrefix,
+      this.prefixes.of(this.stream, "F"),
       prefixBytes,
       this.maxLineBytes,
       limit,
@@ -56,7 +57,7 @@ export class Packet {
   /** Adds one line without a newline of its own; the packet must be empty. */
   addLine(tag: "F" | "P", address: number, count: number): void {
     const { gather } = this;
-    gather.add(tag === "F" ? this.fullPrefix : this.fullPrefix + prefixBytes, prefixBytes);
+    gather.add(this.prefixes.of(this.stream, tag), prefixBytes);
     gather.add(address, count);
     gather.add(this.newlineAddress, 1);
     this.lines = this.lines + 1;

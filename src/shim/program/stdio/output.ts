@@ -33,6 +33,10 @@ export class OutputReader {
   private readonly loop: Loop;
   private readonly take: OutputTaker;
   private readonly onEnd: (this: void) => void;
+  /** Made once: a busy container is paused and resumed all the time. */
+  private readonly onReady = (): void => {
+    this.read();
+  };
   private open = true;
   private paused = false;
 
@@ -72,9 +76,7 @@ export class OutputReader {
   }
 
   private watch(): void {
-    this.loop.add(this.fd, EPOLL.IN, () => {
-      this.read();
-    });
+    this.loop.add(this.fd, EPOLL.IN, this.onReady);
   }
 
   private read(): void {

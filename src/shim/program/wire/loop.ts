@@ -1,8 +1,9 @@
 import { EPOLL_CTL } from "../ffi/constants.ts";
-import { E, asFailure, errno, sysError } from "../ffi/error.ts";
+import { asFailure, sysError } from "../ffi/error.ts";
+import { ReadyList } from "../ffi/epoll.ts";
 import { C } from "../ffi/libc.ts";
-import type { EpollEvent, StructArray } from "../ffi/structs.ts";
-import { struct, structs } from "../ffi/structs.ts";
+import type { EpollEvent } from "../ffi/structs.ts";
+import { struct } from "../ffi/structs.ts";
 import { monotonicMs } from "../ffi/time.ts";
 
 /** Events taken from the kernel at once. */
@@ -28,14 +29,14 @@ export interface Timer {
 export class Loop {
   private readonly epoll: number;
   private readonly handlers = new LuaTable<number, ReadyHandler>();
-  private readonly events: StructArray<EpollEvent>;
+  private readonly ready = new ReadyList(maxEventsPerWait);
+  private readonly change = struct<EpollEvent>("epoll_event_buf");
   private timers: Timer[] = [];
   private stopped = false;
 
   constructor() {
     this.epoll = C.epoll_create1(epollCloexec);
     if (this.epoll < 0) throw sysError("epoll_create1");
-    this.events = structs<EpollEvent>("epoll_event_buf", maxEventsPerWait);
   }
 
   /** Calls `handler` whenever one of `events` is true of `fd`. */
@@ -89,16 +90,12 @@ export class Loop {
   }
 
   private turn(): void {
-    const count = C.epoll_wait(this.epoll, this.events, maxEventsPerWait, this.timeoutMs());
-    if (count < 0) {
-      const number = errno();
-      if (number !== E.INTR) throw sysError("epoll_wait", undefined, number);
-    }
+    const { ready } = this;
+    const count = ready.wait(this.epoll, this.timeoutMs());
     for (let i = 0; i < count; i++) {
-      const event = this.events[i] as EpollEvent;
       // Looked up late: an earlier handler of this round may have removed it.
-      const handler = this.handlers.get(event.fd);
-      if (handler !== undefined) guarded(handler, event.events);
+      const handler = this.handlers.get(ready.fd(i));
+      if (handler !== undefined) guarded(handler, ready.events(i));
     }
     if (this.timers.length > 0) this.runTimers();
   }
@@ -112,17 +109,25 @@ export class Loop {
 
   private runTimers(): void {
     const now = monotonicMs();
+    if (!this.isAnyDue(now)) return;
     const due = this.timers.filter((timer) => timer.atMs <= now);
-    if (due.length === 0) return;
     this.timers = this.timers.filter((timer) => timer.atMs > now);
     for (const timer of due) guarded(timer.run, 0);
   }
 
+  /** Looks without making lists: it is asked after every event while some deadline is set. */
+  private isAnyDue(now: number): boolean {
+    for (const timer of this.timers) {
+      if (timer.atMs <= now) return true;
+    }
+    return false;
+  }
+
   private control(operation: number, fd: number, events: number): void {
-    const event = struct<EpollEvent>("epoll_event_buf");
-    event.events = events;
-    event.fd = fd;
-    if (C.epoll_ctl(this.epoll, operation, fd, event) < 0) throw sysError("epoll_ctl", fd);
+    const { change } = this;
+    change.events = events;
+    change.fd = fd;
+    if (C.epoll_ctl(this.epoll, operation, fd, change) < 0) throw sysError("epoll_ctl", fd);
   }
 }
 
