@@ -31,6 +31,25 @@ test("config: a flag wins over the file, the file over the default", () => {
   });
 });
 
+test("config: a path that may be none", () => {
+  const read = (...argv: string[]) => {
+    const invocation = readInvocation(argv);
+    assert.ok("config" in invocation);
+    return invocation.config;
+  };
+  assert.equal(read().dockerConfig, "");
+  assert.equal(read().certsDir, "/etc/berth/certs.d");
+  withFile('[images]\ncerts_dir = "/c"\ndocker_config = "/d/config.json"\n', (file) => {
+    assert.equal(read("--config", file).certsDir, "/c");
+    assert.equal(read("--config", file).dockerConfig, "/d/config.json");
+    assert.equal(read("--config", file, "--images-docker-config", "").dockerConfig, "");
+  });
+  assert.throws(
+    () => read("--images-docker-config", "here"),
+    /^RuntimeError: images\.docker_config: expected an abs/,
+  );
+});
+
 test("config: an unknown key is a warning with its line and the nearest known key", () => {
   withFile('root = "/x"\nlog_leve = "debug"\nnonsense = 1\n', (file) => {
     const invocation = readInvocation(["--config", file]);

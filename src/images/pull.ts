@@ -113,7 +113,7 @@ async function openPullSession(
   { registry, repository }: ImageRef,
 ): Promise<Session> {
   if (auth?.serverAddress && readCredentials(auth, registry).kind === "none") {
-    job.note(`no credentials for ${registry}: those given are for another server or empty`);
+    job.note(`the credentials given are for another server or empty: ${registry} is not sent them`);
   }
   const route = await context.mirrors.routeOf(registry);
   for (const warning of route.warnings) job.note(warning);

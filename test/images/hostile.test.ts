@@ -177,6 +177,24 @@ const cases: readonly Case[] = [
     },
   },
   {
+    name: "a range that begins too late",
+    code: "unavailable",
+    message: /the download broke \(the server sends from byte 400 when asked for byte 300\) at 300 of/,
+    arrange: (registry) => {
+      twoLayers(registry);
+      registry.trick = (request, response) => {
+        if (!bigBlob.test(request.url ?? "")) return false;
+        if (request.headers.range === undefined) {
+          response.writeHead(200, { "content-length": big.blob.length });
+          response.write(big.blob.subarray(0, 300), () => response.destroy());
+        } else {
+          response.writeHead(206, { "content-range": "bytes 400-999/1000" }).end(big.blob.subarray(400));
+        }
+        return true;
+      };
+    },
+  },
+  {
     name: "redirects in a circle",
     code: "unavailable",
     message: /redirects more than 5 times/,
@@ -332,6 +350,48 @@ test("pull: goes on by range after broken connections, and after 429", async () 
   assert.deepEqual((await opened.images.readImageFile(image, "big", 1e6))?.equals(noise), true);
   const ranges = registry.seen.map(({ range }) => range).filter((range) => range !== undefined);
   assert.deepEqual(ranges, ["bytes=100-", "bytes=200-", "bytes=300-"]);
+});
+
+test("pull: a connection that is cut at every tenth of a layer is resumed each time", async () => {
+  await using folder = await temporaryFolder();
+  await using registry = await startRegistry();
+  await using opened = await openTestImages(folder.path);
+  putImage(registry, "a", "1", [big]);
+  const tenth = Math.ceil(big.blob.length / 10);
+  registry.trick = (request, response) => {
+    if (!bigBlob.test(request.url ?? "")) return false;
+    const from = Number(/\d+/.exec(request.headers.range ?? "0")?.[0]);
+    const headers = { "content-range": `bytes ${from}-${big.blob.length - 1}/${big.blob.length}` };
+    response.writeHead(from === 0 ? 200 : 206, { ...headers, "content-length": big.blob.length - from });
+    const part = big.blob.subarray(from, from + tenth);
+    if (from + tenth >= big.blob.length) response.end(part);
+    else response.write(part, () => response.destroy());
+    return true;
+  };
+  const { image } = await opened.images.pull({ reference: `${registry.host}/a:1`, job: testJob(), signal });
+  assert.equal((await opened.images.readImageFile(image, "big", 1e6))?.equals(noise), true);
+  assert.equal(registry.seen.filter(({ range }) => range !== undefined).length, 9);
+});
+
+test("pull: a server that answers a range with another one is not believed", async () => {
+  await using folder = await temporaryFolder();
+  await using registry = await startRegistry();
+  await using opened = await openTestImages(folder.path);
+  putImage(registry, "a", "1", [big]);
+  registry.trick = (request, response) => {
+    if (!bigBlob.test(request.url ?? "")) return false;
+    if (request.headers.range === undefined) {
+      response.writeHead(200, { "content-length": big.blob.length });
+      response.write(big.blob.subarray(0, 300), () => response.destroy());
+    } else {
+      // Rounded down, as some caches do.
+      const range = `bytes 200-${big.blob.length - 1}/${big.blob.length}`;
+      response.writeHead(206, { "content-range": range }).end(big.blob.subarray(200));
+    }
+    return true;
+  };
+  const { image } = await opened.images.pull({ reference: `${registry.host}/a:1`, job: testJob(), signal });
+  assert.equal((await opened.images.readImageFile(image, "big", 1e6))?.equals(noise), true);
 });
 
 test("pull: ten at once share the download, one leaves, the last to leave stops it", async () => {

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createTlsServer, type ServerOptions } from "node:https";
 import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
 import { buildTar, type RawEntry } from "./tar-builder.ts";
@@ -10,6 +11,7 @@ export interface SeenRequest {
   readonly url: string;
   readonly authorization: string | undefined;
   readonly range: string | undefined;
+  readonly headers: IncomingHttpHeaders;
 }
 
 /** May answer a request itself: true where it did. */
@@ -31,18 +33,18 @@ export function sha256(bytes: Uint8Array): string {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 }
 
-/** Listens on loopback, on a port of the kernel's choice. */
-export async function startRegistry(): Promise<TestRegistry> {
+/** Listens on loopback, on a port of the kernel's choice; with TLS where told how. */
+export async function startRegistry(tls?: ServerOptions): Promise<TestRegistry> {
   const blobs = new Map<string, Uint8Array>();
   const manifests = new Map<string, { bytes: Uint8Array; mediaType: string }>();
   const seen: SeenRequest[] = [];
   const registry = { trick: (() => false) as Trick };
-  const server = createServer((request, response) => {
+  const serve = (request: IncomingMessage, response: ServerResponse): void => {
     const url = request.url ?? "";
     const { authorization, range } = request.headers;
-    seen.push({ method: request.method ?? "", url, authorization, range });
+    seen.push({ method: request.method ?? "", url, authorization, range, headers: request.headers });
     if (registry.trick(request, response)) return;
-    const [, repository, kind, name] = /^\/v2\/(.+)\/(manifests|blobs)\/([^/]+)$/.exec(url) ?? [];
+    const [, repository, kind, name] = /^\/v2\/(.+)\/(manifests|blobs)\/([^/?]+)(?:\?|$)/.exec(url) ?? [];
     const manifest = kind === "manifests" ? manifests.get(`${repository ?? ""}@${name ?? ""}`) : undefined;
     const blob = kind === "blobs" ? blobs.get(name ?? "") : undefined;
     if (manifest !== undefined) send(request, response, manifest.bytes, manifest.mediaType);
@@ -51,7 +53,8 @@ export async function startRegistry(): Promise<TestRegistry> {
       response
         .writeHead(404)
         .end(JSON.stringify({ errors: [{ code: "NAME_UNKNOWN", message: "no such thing" }] }));
-  });
+  };
+  const server = tls === undefined ? createServer(serve) : createTlsServer(tls, serve);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   return Object.assign(registry, {

@@ -10,8 +10,9 @@ import type { Reply, Session } from "./session.ts";
 
 /** Broken connections in a row, without progress between them, before a download fails. */
 const maxResumes = 3;
-/** Bytes that count as progress: a server that drips does not reset the count. */
+/** Bytes that count as progress, or this part of a small blob: a server that drips does not reset the count. */
 const progressBytes = 1024 * 1024;
+const progressPart = 1 / 16;
 
 /** A blob to fetch; `what` begins the text of errors and names layer and image. */
 export interface BlobRequest {
@@ -20,7 +21,7 @@ export interface BlobRequest {
   readonly size: number;
   readonly what: string;
   readonly signal: AbortSignal;
-  /** Told the count of bytes so far, and who sent the last of them. */
+  /** Told the count of bytes so far, and who sends. */
   readonly onProgress?: (receivedBytes: number, from: Endpoint) => void;
 }
 
@@ -39,6 +40,7 @@ export async function* readBlob(request: BlobRequest): AsyncGenerator<Buffer> {
     try {
       const { reply, body } = await openAt(request, received);
       from = reply.from;
+      request.onProgress?.(received, from);
       for await (const chunk of body) {
         received += chunk.length;
         if (received > size) throw wrong(what, `the registry sends more than ${size} bytes`);
@@ -52,7 +54,7 @@ export async function* readBlob(request: BlobRequest): AsyncGenerator<Buffer> {
       if (thrown instanceof RuntimeError)
         throw failures === 0 ? thrown : truncated(request, received, thrown);
       if (signal.aborted) throw aborted(what, thrown);
-      if (received - progressAt >= progressBytes) failures = 0;
+      if (received - progressAt >= Math.min(progressBytes, size * progressPart)) failures = 0;
       progressAt = received;
       failures += 1;
       if (failures > maxResumes || thrown instanceof DripError) {
@@ -113,6 +115,10 @@ async function openAt(
 async function* bodyFrom({ answer }: Reply, offset: number): AsyncGenerator<Buffer> {
   // A server that ignores the range sends all: what is here already is passed over.
   let skip = offset - firstByteOf(answer, offset);
+  if (skip < 0) {
+    answer.body.destroy();
+    throw new Error(`the server sends from byte ${offset - skip} when asked for byte ${offset}`);
+  }
   for await (const chunk of paced(answer.body as AsyncIterable<Buffer>)) {
     if (skip >= chunk.length) {
       skip -= chunk.length;

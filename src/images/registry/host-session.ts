@@ -5,7 +5,7 @@ import type { Endpoint } from "./endpoint.ts";
 import { aborted, describeBody, statusError, unreachable } from "./failure.ts";
 import { mayFollow, type HostPolicy } from "./hosts.ts";
 import { readErrorText, type Answer, type Http } from "./http.ts";
-import { backoffMs, isTransient, pause, retryAfterMs } from "./retry.ts";
+import { backoffMs, isConnectTimeout, isTransient, maxAttempts, pause, retryAfterMs } from "./retry.ts";
 import { basicHeader, fetchToken } from "./token.ts";
 import { withoutClient } from "./transport.ts";
 
@@ -155,7 +155,9 @@ async function translate(
   } catch (thrown) {
     if (options.signal.aborted) throw aborted(options.what, thrown);
     if (thrown instanceof RuntimeError) throw thrown;
-    if (isTransient(thrown) && tried < options.attempts) return undefined;
+    // A connection that took its whole time is not waited for again where another host can be asked.
+    const mayPass = isTransient(thrown) && (options.attempts === maxAttempts || !isConnectTimeout(thrown));
+    if (mayPass && tried < options.attempts) return undefined;
     const proxy = http.proxyOf(endpoint.root);
     throw unreachable(options.what, proxy ? `${endpoint.host} by the proxy ${proxy}` : endpoint.host, thrown);
   }

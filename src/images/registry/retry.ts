@@ -54,3 +54,8 @@ export function isTransient(thrown: unknown): boolean {
   if (thrown instanceof AggregateError) return thrown.errors.some(isTransient);
   return isTransient(thrown.cause);
 }
+
+/** True where no connection came about within its time. */
+export function isConnectTimeout(thrown: unknown): boolean {
+  return thrown instanceof Error && (thrown as NodeJS.ErrnoException).code === "UND_ERR_CONNECT_TIMEOUT";
+}

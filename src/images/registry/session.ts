@@ -55,6 +55,8 @@ export function openSession(target: SessionTarget): Session {
     openHostSession({ ...target, endpoint, credentials: target.credentialsOf(endpoint) }),
   );
   const left = new Map<Endpoint, string>();
+  /** Those whose lack of something was noted: it is once, not for every layer. */
+  const lacking = new Set<Endpoint>();
 
   const usable = (needs: Capability): HostSession[] =>
     hosts.filter(
@@ -76,6 +78,12 @@ export function openSession(target: SessionTarget): Session {
     return true;
   };
 
+  const noteLack = (endpoint: Endpoint, why: RuntimeError): void => {
+    if (lacking.has(endpoint)) return;
+    lacking.add(endpoint);
+    note(`${endpoint.host} is passed over: ${why.message}`);
+  };
+
   const get = async (path: string, options: GetOptions): Promise<Reply> => {
     const candidates = usable(options.needs);
     const failures = new Map([...left].map(([endpoint, reason]) => [endpoint.host, reason]));
@@ -90,7 +98,7 @@ export function openSession(target: SessionTarget): Session {
         failures.set(host.endpoint.host, messageOf(thrown));
         // What a host does not have says nothing of the rest that it has.
         if (thrown.code !== "not-found") leave(host.endpoint, thrown);
-        else note(`${host.endpoint.host} is passed over: ${thrown.message}`);
+        else noteLack(host.endpoint, thrown);
       }
     }
     const text = `${options.what}: no host of ${route.folder ?? registry} may be asked to ${options.needs}`;
