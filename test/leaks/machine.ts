@@ -58,13 +58,17 @@ function readMounts(): string[] {
   });
 }
 
+/** Folders that stay as long as a daemon is installed, whatever it runs; what is in them does not. */
+const lastingCgroups = /^\/sys\/fs\/cgroup\/([a-z_,=]+\/)?(berth-shims(\/launcher)?|berth-test)$/;
+
 /** Every cgroup that no process outside of this PID namespace lives in or below: those belong to somebody else. */
 function readCgroups(): string[] {
   const root = "/sys/fs/cgroup";
   return hierarchies(root).flatMap((hierarchy) =>
     childrenOf(hierarchy)
       .filter((cgroup) => !holdsForeignProcess(cgroup))
-      .flatMap((cgroup) => [cgroup, ...descendantsOf(cgroup)]),
+      .flatMap((cgroup) => [cgroup, ...descendantsOf(cgroup)])
+      .filter((cgroup) => !lastingCgroups.test(cgroup)),
   );
 }
 
