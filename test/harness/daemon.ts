@@ -1,6 +1,6 @@
 import { type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { credentials } from "@grpc/grpc-js";
 import { loadServices } from "../../src/cri/definition.ts";
@@ -64,7 +64,12 @@ export class TestDaemon implements AsyncDisposable {
     this.#flags = options.flags ?? [];
     this.#program = options.program ?? program;
     const services = loadServices();
-    const limits = { "grpc.max_receive_message_length": 16 * 1024 * 1024 };
+    const limits = {
+      "grpc.max_receive_message_length": 16 * 1024 * 1024,
+      // A daemon that is started again serves within half a second; the default waits longer between two looks.
+      "grpc.initial_reconnect_backoff_ms": 50,
+      "grpc.max_reconnect_backoff_ms": 100,
+    };
     const target = `unix:${socket}`;
     const runtime = new services.runtime.v1.RuntimeService(target, credentials.createInsecure(), limits);
     const images = new services.runtime.v1.ImageService(target, credentials.createInsecure(), limits);
@@ -88,7 +93,12 @@ export class TestDaemon implements AsyncDisposable {
     const { conflist = testConflist } = options;
     if (conflist !== "none") await writeFile(join(conf, "10-test.conflist"), conflist);
     const daemon = new TestDaemon(world, join(world.folder, "berth.sock"), options);
-    await daemon.#untilReady();
+    try {
+      await daemon.#untilReady();
+    } catch (error) {
+      await daemon[Symbol.asyncDispose]();
+      throw error;
+    }
     return daemon;
   }
 
@@ -114,6 +124,17 @@ export class TestDaemon implements AsyncDisposable {
     const ended = once(this.#process, "exit");
     await this.world.must("kill", `-${signal.slice(3)}`, String(pid));
     await ended;
+  }
+
+  /** Makes ready to kill the daemon at a moment: what is returned sends SIGKILL at once and waits for its end. */
+  async aim(): Promise<() => Promise<void>> {
+    const nsenter = this.#process.pid ?? 0;
+    const pid = Number(await readFile(`/proc/${nsenter}/task/${nsenter}/children`, "utf8"));
+    const ended = once(this.#process, "exit");
+    return async () => {
+      process.kill(pid, "SIGKILL");
+      await ended;
+    };
   }
 
   /** Starts a daemon again on the same folders, of another build where `build` names its main.js. */

@@ -7,19 +7,17 @@ import { execSync, makeTestImage, podConfig, runPod } from "../harness/requests.
 import { World } from "../harness/world.ts";
 import { leftovers } from "../harness/leftovers.ts";
 
+const bed = new AsyncDisposableStack();
 let world: World;
 let daemon: TestDaemon;
 
 before(async () => {
-  world = await World.create();
-  daemon = await TestDaemon.start(world);
+  world = bed.use(await World.create());
+  daemon = bed.use(await TestDaemon.start(world));
   await makeTestImage(daemon);
 });
 
-after(async () => {
-  await daemon[Symbol.asyncDispose]();
-  await world[Symbol.asyncDispose]();
-});
+after(() => bed.disposeAsync());
 
 /** The host's namespace of a kind, as /proc shows it. */
 async function hostNamespace(kind: string): Promise<string> {

@@ -9,21 +9,19 @@ import { streamOf, TestPod } from "../harness/pod.ts";
 import { eventually, execSync, makeTestImage, statusOf, untilExited } from "../harness/requests.ts";
 import { World } from "../harness/world.ts";
 
+const bed = new AsyncDisposableStack();
 let world: World;
 let daemon: TestDaemon;
 
 before(async () => {
-  world = await World.create();
-  daemon = await TestDaemon.start(world);
+  world = bed.use(await World.create());
+  daemon = bed.use(await TestDaemon.start(world));
   await makeTestImage(daemon);
   // The first pod makes the bridge, which stays.
   await (await TestPod.run(daemon))[Symbol.asyncDispose]();
 });
 
-after(async () => {
-  await daemon[Symbol.asyncDispose]();
-  await world[Symbol.asyncDispose]();
-});
+after(() => bed.disposeAsync());
 
 /** Bytes that a careless store or log would change. */
 const hostile = {
@@ -99,11 +97,11 @@ test("restart: exits that happened meanwhile are known with code, signal and tim
   const killed = await pod.start(`${wait} echo $$; exec sleep 1000`, { mounts });
   const fromNode = await eventually(async () => {
     const pids = await world.run("pgrep", ["-f", "exec sleep 1000"]);
-    return pids.stdout === "" ? undefined : pids.stdout.trim().split("\n")[0];
+    return pids.stdout === "" ? undefined : pids.stdout.trim();
   }, "the container's process");
   await daemon.end("SIGKILL");
   const before = BigInt(Date.now()) * 1_000_000n;
-  await world.must("kill", "-9", fromNode ?? "");
+  await world.must("kill", "-9", fromNode);
   await world.file("go/now", "");
   await sleep(700);
   const after = BigInt(Date.now()) * 1_000_000n;
