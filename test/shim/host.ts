@@ -67,7 +67,7 @@ export class TestHost implements AsyncDisposable {
   }
 
   static async start(): Promise<TestHost> {
-    const folder = mkdtempSync(join(tmpdir(), "berth-shim-"));
+    const folder = mkdtempSync(join(process.env.BERTH_TEST_DIR ?? tmpdir(), "berth-shim-"));
     makeRootfs(join(folder, "rootfs"));
     const launcher = await Launcher.ensure(
       { luajit: "/usr/bin/luajit", bundle: bundlePath, runDir: folder },

@@ -108,6 +108,40 @@ test("namespaces: a user namespace, with maps of several lines; exec enters it",
   assert.match(container.logLines().join("\n"), /-rw-r--r-- +1 0/);
 });
 
+test("namespaces: a time namespace with its offsets; exec enters it", async () => {
+  const container = await host.create(["sh", "-c", "cut -d. -f1 /proc/uptime; sleep 100"], {
+    linux: {
+      namespaces: [...kinds, "time" as const].map((type) => ({ type })),
+      timeOffsets: { boottime: { secs: 10_000_000, nanosecs: 5 } },
+    },
+  });
+  await container.shim.start(wait);
+  assert.ok(Number(await host.exec(container, "cut -d. -f1 /proc/uptime")) > 10_000_000);
+  await container.shim.delete(wait);
+  assert.ok(Number((container.logLines()[0] ?? "").slice("stdout F ".length)) > 10_000_000);
+});
+
+test("attributes: scheduler, I/O priority, personality, affinity, oom_score_adj", async () => {
+  const container = await host.create(["sleep", "100"], {
+    process: {
+      scheduler: { policy: "SCHED_BATCH", nice: 5 },
+      ioPriority: { class: "IOPRIO_CLASS_IDLE", priority: 0 },
+      execCPUAffinity: { initial: "0", final: "0" },
+      oomScoreAdj: 321,
+    },
+    linux: { personality: { domain: "LINUX32" } },
+  });
+  await container.shim.start(wait);
+  const read = (file: string): string => readFileSync(`/proc/${container.created.pid}/${file}`, "utf8");
+  const stat = read("stat").split(") ")[1]?.split(" ") ?? [];
+  assert.equal(stat[16], "5", "nice");
+  assert.equal(stat[38], "3", "policy");
+  assert.equal(read("oom_score_adj"), "321\n");
+  assert.equal(read("personality"), "00000008\n");
+  assert.match(read("status"), /^Cpus_allowed_list:\t0$/m);
+  await container.shim.delete(wait);
+});
+
 test("hostname and sysctls are the container's own", async () => {
   const change = {
     spec: { hostname: "box" },

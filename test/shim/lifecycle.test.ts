@@ -175,6 +175,11 @@ const refusals: readonly (readonly [string, SpecChange, RegExp])[] = [
     /sise/,
   ],
   ["an AppArmor profile without AppArmor", { process: { apparmorProfile: "x" } }, /has no AppArmor/],
+  [
+    "a mount label without SELinux",
+    { linux: { mountLabel: "x:y:z" } },
+    /linux.mountLabel x:y:z: this host has no SELinux/,
+  ],
   ["a cgroup path with ..", { linux: { cgroupsPath: "/a/../../b" } }, /cgroupsPath.*must not hold \.\./],
 ];
 

@@ -15,7 +15,13 @@ import { decode, encode, jsonArray } from "../json.ts";
 import { detachRootfs } from "../mounts/overlay.ts";
 import { planMounts } from "../mounts/plan.ts";
 import { writeIdMaps } from "../mounts/userns.ts";
-import { checkSecurityModules, openProcfs, readSeccompFilter, setOomScoreAdj } from "../process/index.ts";
+import {
+  checkSecurityModules,
+  openProcfs,
+  readSeccompFilter,
+  requireSelinux,
+  setOomScoreAdj,
+} from "../process/index.ts";
 import type { CheckedSpec } from "../spec/read-spec.ts";
 import { cgroupPath, readSpec } from "../spec/read-spec.ts";
 import { startHookRunner } from "./hook-runner.ts";
@@ -55,13 +61,15 @@ function create(request: CreateRequest, hierarchies: Hierarchies, tell: Tell): v
   const spec = readSpec(request.bundle);
   const filter = filterOf(spec, request);
   checkSecurityModules(spec.process);
+  const label = spec.linux.mountLabel ?? "";
+  requireSelinux("linux.mountLabel", label);
   const namespaces = planNamespaces(spec.linux);
-  const mounts = planMounts(spec.mounts ?? [], request.createSources);
+  const mounts = planMounts(spec.mounts ?? [], request.createSources, label);
   preallocate(request.exitRecord);
   const cgroup = openCgroup(cgroupPath(spec), hierarchies);
   const warnings = cgroup.create(spec.linux.resources ?? {});
   tell({ cgroup: cgroup.path });
-  const rootfs = detachRootfs(request.rootfs, request.bundle);
+  const rootfs = detachRootfs(request.rootfs, request.bundle, label);
   const hooks = startHookRunner(spec.hooks);
   const pipes = makePipes(request, spec);
   const [sync, syncOfInit] = socketPair(SOCK.SEQPACKET);

@@ -11,7 +11,7 @@ import { sendWithFds } from "../ffi/sockets.ts";
 import { controlTerminal, openTerminal } from "../init/terminal.ts";
 import { encode } from "../json.ts";
 import type { SeccompFilter } from "../process/index.ts";
-import { executeProcess, openProcfs, prepareProcess } from "../process/index.ts";
+import { executeProcess, openProcfs, prepareProcess, setAffinity } from "../process/index.ts";
 import type { ExecTarget } from "./target.ts";
 
 const joinFailed = 127;
@@ -38,6 +38,8 @@ export function runJoin(plan: JoinPlan): never {
   const [, thrown] = pcall(() => {
     setName("berth-exec");
     closeAllBut(keptDescriptors(plan));
+    const { initial } = plan.process.execCPUAffinity ?? {};
+    if (initial !== undefined && initial !== "") setAffinity(initial);
     enterV1(plan.entry);
     if (plan.enterV2Late) enterV2(plan.entry);
     closeEntry(plan.entry);

@@ -16,19 +16,19 @@ const maxMountDataBytes = 4095;
 const maxAnswerBytes = 1024;
 
 /** The container's root as a detached, private mount. */
-export function detachRootfs(rootfs: RootfsSource, scratch: string): number {
+export function detachRootfs(rootfs: RootfsSource, scratch: string, label: string): number {
   const fd =
     rootfs.kind === "directory"
       ? openTree(AT.FDCWD, rootfs.path, OPEN_TREE_CLONE | AT.RECURSIVE)
       : rootfs.lowerdirPlus
-        ? configuredOverlay(rootfs)
-        : classicOverlay(rootfs, scratch);
+        ? configuredOverlay(rootfs, label)
+        : classicOverlay(rootfs, scratch, label);
   mountSetattr(fd, AT.RECURSIVE, { propagation: MS.PRIVATE }, "rootfs");
   return fd;
 }
 
 /** Through fsopen(2): no limit on the number of layers but the kernel's own (500). */
-function configuredOverlay(rootfs: Overlay): number {
+function configuredOverlay(rootfs: Overlay, label: string): number {
   const fs = fsopen("overlay");
   const held: number[] = [];
   // Names are looked up from the working folder, which keeps each string short.
@@ -40,6 +40,7 @@ function configuredOverlay(rootfs: Overlay): number {
     set(fs, "workdir", short(rootfs.work, held));
     set(fs, "index", "off");
     if (rootfs.volatile) set(fs, "volatile");
+    if (label !== "") set(fs, "context", label);
     return fsmount(fs, 0, `overlay ${rootfs.upper}`);
   });
   for (const fd of held) close(fd);
@@ -53,7 +54,7 @@ function configuredOverlay(rootfs: Overlay): number {
  * Through mount(2), for kernels before 6.8: in a mount namespace of a child's own, which hands the mount back
  * detached. Options fit one page because names are relative to the layers' folder.
  */
-function classicOverlay(rootfs: Overlay, scratch: string): number {
+function classicOverlay(rootfs: Overlay, scratch: string, label: string): number {
   const [ours, theirs] = socketPair(SOCK.SEQPACKET);
   const child = fork();
   if (child === 0) {
@@ -61,7 +62,7 @@ function classicOverlay(rootfs: Overlay, scratch: string): number {
       unshare(CLONE.NEWNS);
       mount(undefined, "/", undefined, MS.REC | MS.PRIVATE);
       enter(rootfs.layersDir);
-      mount("overlay", scratch, "overlay", 0, classicOptions(rootfs));
+      mount("overlay", scratch, "overlay", 0, classicOptions(rootfs, label));
       return openTree(AT.FDCWD, scratch, OPEN_TREE_CLONE);
     });
     if (ok) sendWithFds(theirs, "ok", [result]);
@@ -77,10 +78,12 @@ function classicOverlay(rootfs: Overlay, scratch: string): number {
   return fd;
 }
 
-function classicOptions(rootfs: Overlay): string {
+function classicOptions(rootfs: Overlay, label: string): string {
   const options =
     `lowerdir=${rootfs.lowers.join(":")},upperdir=${rootfs.upper},workdir=${rootfs.work},index=off` +
-    (rootfs.volatile ? ",volatile" : "");
+    (rootfs.volatile ? ",volatile" : "") +
+    // Quoted, since a label's categories have commas.
+    (label === "" ? "" : `,context="${label}"`);
   if (options.length > maxMountDataBytes) {
     throw failure(
       "resource-exhausted",

@@ -23,12 +23,20 @@ export interface PlannedMount {
 /** File systems whose place must be no symlink: what processes trust to be the kernel's word. */
 const exactPlaces: Readonly<Record<string, true>> = { proc: true, sysfs: true };
 
+/** File systems that take the SELinux context of the spec's `linux.mountLabel`. */
+const labelled: Readonly<Record<string, true>> = { tmpfs: true, devpts: true, mqueue: true, ramfs: true };
+
 /** Reads all options first and clones the bind sources then: on the host, before the container exists. */
-export function planMounts(mounts: readonly SpecMount[], createSources: readonly string[]): PlannedMount[] {
-  const read = mounts.map((mount) => ({
-    mount,
-    options: parseMountOptions(mount.options ?? [], mount.destination),
-  }));
+export function planMounts(
+  mounts: readonly SpecMount[],
+  createSources: readonly string[],
+  label: string,
+): PlannedMount[] {
+  const read = mounts.map((mount) => {
+    const options = parseMountOptions(mount.options ?? [], mount.destination);
+    if (label !== "" && labelled[mount.type ?? ""] === true) options.data.push(`context=${label}`);
+    return { mount, options };
+  });
   for (const source of createSources) makeSource(source);
   return read.map((one) =>
     isBind(one.mount, one.options) ? { ...one, detached: detachSource(one.mount, one.options) } : one,

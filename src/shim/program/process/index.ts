@@ -7,7 +7,7 @@ export type { PrepareOptions, PreparedProcess } from "./prepare.ts";
 export { executeProcess } from "./execute.ts";
 export { readSeccompFilter } from "./seccomp.ts";
 export type { SeccompFilter } from "./seccomp.ts";
-export { checkSecurityModules } from "./security-modules.ts";
+export { checkSecurityModules, requireSelinux } from "./security-modules.ts";
 export { openProcFile, openProcfs, tryWriteProc, writeProc } from "./procfs.ts";
 export { setOomScoreAdj } from "./oom-score.ts";
 export { raiseHardLimits } from "./rlimits.ts";

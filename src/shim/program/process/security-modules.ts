@@ -12,9 +12,13 @@ export function checkSecurityModules(process: SpecProcess): void {
       `process.apparmorProfile ${apparmorProfile}: this host has no AppArmor`,
     );
   }
-  if (selinuxLabel !== "" && tryReadFile("/sys/fs/selinux/enforce", 16) === undefined) {
-    throw failure("failed-precondition", `process.selinuxLabel ${selinuxLabel}: this host has no SELinux`);
-  }
+  requireSelinux("process.selinuxLabel", selinuxLabel);
+}
+
+/** Refuses a label on a host without SELinux; an empty one asks for nothing. */
+export function requireSelinux(field: string, label: string): void {
+  if (label === "" || tryReadFile("/sys/fs/selinux/enforce", 16) !== undefined) return;
+  throw failure("failed-precondition", `${field} ${label}: this host has no SELinux`);
 }
 
 /** Asks for the profile and label to hold from execve on, through a procfs that was verified. */

@@ -65,7 +65,7 @@ export const processShape: Shape = object({
       gid: required(id),
       umask: integer(0, 511),
       additionalGids: list(id),
-      username: text,
+      username: unsupported,
     }),
   ),
 });
