@@ -3,7 +3,7 @@ import type { Digest } from "../../core/digest.ts";
 import { hasCode, RuntimeError } from "../../core/errors.ts";
 import type { Capability, Endpoint } from "./endpoint.ts";
 import { aborted, reason, unreachable } from "./failure.ts";
-import { readSmall, type Answer } from "./http.ts";
+import { discard, readSmall, type Answer } from "./http.ts";
 import { DripError, paced } from "./pace.ts";
 import { backoffMs, pause } from "./retry.ts";
 import type { Reply, Session } from "./session.ts";
@@ -116,7 +116,7 @@ async function* bodyFrom({ answer }: Reply, offset: number): AsyncGenerator<Buff
   // A server that ignores the range sends all: what is here already is passed over.
   let skip = offset - firstByteOf(answer, offset);
   if (skip < 0) {
-    answer.body.destroy();
+    discard(answer);
     throw new Error(`the server sends from byte ${offset - skip} when asked for byte ${offset}`);
   }
   for await (const chunk of paced(answer.body as AsyncIterable<Buffer>)) {

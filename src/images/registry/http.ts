@@ -102,7 +102,7 @@ export async function readSmall(answer: Answer, maxBytes: number, what: string):
   const tooLarge = (): RuntimeError =>
     new RuntimeError("failed-precondition", `${what}: larger than ${maxBytes} bytes`);
   if (Number(answer.headers["content-length"] ?? 0) > maxBytes) {
-    answer.body.destroy();
+    discard(answer);
     throw tooLarge();
   }
   const chunks: Buffer[] = [];
@@ -113,6 +113,12 @@ export async function readSmall(answer: Answer, maxBytes: number, what: string):
     chunks.push(chunk);
   }
   return Buffer.concat(chunks, total);
+}
+
+/** Ends an answer whose body is not wanted, which undici tells as an error that nobody else waits for. */
+export function discard({ body }: Answer): void {
+  body.on("error", () => undefined);
+  body.destroy();
 }
 
 /** The beginning of an error's body; what fails or is too long is left out. */
