@@ -50,6 +50,8 @@ export class Channel {
   private readonly settleClosed: (reason: RuntimeError) => void;
   private state: ChannelState;
   private lastSeq = 0;
+  private handling = false;
+  private lost: RuntimeError | undefined;
 
   private constructor(
     path: string,
@@ -66,12 +68,11 @@ export class Channel {
     this.settleClosed = closed.resolve;
     socket.on("data", (chunk: Buffer) => void this.receive(chunk));
     socket.on("error", (thrown) => {
-      this.end(
-        new RuntimeError("unavailable", `${path}: ${thrown.message.toLowerCase()}`, { cause: thrown }),
-      );
+      const message = `${path}: ${thrown.message.toLowerCase()}`;
+      this.endAfterFrames(new RuntimeError("unavailable", message, { cause: thrown }));
     });
     socket.on("close", () => {
-      this.end(new RuntimeError("unavailable", `${path}: the other side closed the connection`));
+      this.endAfterFrames(new RuntimeError("unavailable", `${path}: the other side closed the connection`));
     });
   }
 
@@ -151,6 +152,7 @@ export class Channel {
   }
 
   private async receive(chunk: Buffer): Promise<void> {
+    this.handling = true;
     try {
       for (const frame of this.decoder.push(chunk)) {
         const busy = this.handle(frame);
@@ -162,6 +164,17 @@ export class Channel {
     } catch (thrown) {
       const { code, message } = asRuntimeError(thrown);
       this.end(new RuntimeError(code, `${this.path}: ${message}`, { cause: thrown }));
+    }
+    this.handling = false;
+    if (this.lost !== undefined) this.end(this.lost);
+  }
+
+  /** The other side is gone, but what it sent before may still be waiting for whoever takes it. */
+  private endAfterFrames(reason: RuntimeError): void {
+    if (this.handling) {
+      this.lost ??= reason;
+    } else {
+      this.end(reason);
     }
   }
 

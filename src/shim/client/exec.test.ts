@@ -116,6 +116,27 @@ await suite("exec", () => {
     connection.close();
   });
 
+  test("exec: output and exit are whole although the shim closed long before they are taken", async () => {
+    const { shim, connection } = await start(async (peer) => {
+      const { seq } = await peer.message();
+      peer.send({ seq, ok: { pid: 1 } });
+      for (let frames = 0; frames < 5; frames++) peer.sendFrame(frameStdout, Buffer.alloc(1000));
+      peer.send(exitEvent);
+      peer.end();
+    });
+    await using _ = shim;
+    let bytes = 0;
+    const session = await connection.exec(command, {
+      onStdout: async (chunk) => {
+        await sleep(20);
+        bytes += chunk.length;
+      },
+    });
+    assert.equal((await session.exit).exitCode, 7);
+    assert.equal(bytes, 5000);
+    connection.close();
+  });
+
   test("exec: a cut connection ends the wait for the exit", async () => {
     const { shim, connection } = await start(async (peer) => {
       const { seq } = await peer.message();

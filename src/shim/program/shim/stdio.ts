@@ -130,10 +130,14 @@ export class ContainerStdio {
   private takeInto(log: ContainerLog, stream: LogStream, kind: number): OutputTaker {
     return (fd) => {
       const got = log.readFrom(fd, stream);
-      if (got !== undefined && got > 0 && this.attached.length > 0) this.send(kind, log.lastText(stream));
+      if (got !== undefined && got > 0 && this.isWanted(kind)) this.send(kind, log.lastText(stream));
       if (log.isFull) this.setPaused(true);
       return got;
     };
+  }
+
+  private isWanted(kind: number): boolean {
+    return this.attached.some(({ streams }) => (kind === frameStdout ? streams.stdout : streams.stderr));
   }
 
   private setPaused(paused: boolean): void {
