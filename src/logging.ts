@@ -15,6 +15,7 @@ export function createLogger(options: LoggingOptions): Logger {
       options.format === "json"
         ? winston.format.combine(winston.format.timestamp(), winston.format.json())
         : winston.format.combine(winston.format.timestamp(), winston.format.printf(textLine)),
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- winston's own types say so
     transports: [new winston.transports.Console({ stderrLevels: ["error", "warn", "info", "debug"] })],
   });
   const write =
