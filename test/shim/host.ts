@@ -59,6 +59,7 @@ export class TestHost implements AsyncDisposable {
   readonly rootfs: string;
   readonly launcher: Launcher;
   readonly #containers: TestContainer[] = [];
+  readonly #ids: string[] = [];
 
   private constructor(folder: string, launcher: Launcher) {
     this.folder = folder;
@@ -79,6 +80,7 @@ export class TestHost implements AsyncDisposable {
   /** Makes a container whose root is an overlay over the busybox. */
   async create(args: readonly string[], change: SpecChange = {}, bound: Wait = wait): Promise<TestContainer> {
     const id = randomBytes(8).toString("hex");
+    this.#ids.push(id);
     const folder = join(this.folder, id);
     for (const name of ["upper", "work"]) mkdirSync(join(folder, name), { recursive: true });
     writeFileSync(join(folder, "config.json"), JSON.stringify(specOf(id, args, change)));
@@ -178,7 +180,22 @@ export class TestHost implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { shim } of this.#containers) await shim.delete(wait).catch(() => undefined);
     await this.launcher.shutdown(wait);
+    for (const id of this.#ids) await removeLeaf(id);
     rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** A shim can't remove the v2 cgroup that it ends in; the next launcher would, but here is none. */
+async function removeLeaf(id: string): Promise<void> {
+  for (const root of ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"]) {
+    const leaf = `${root}/berth-shims/${id}`;
+    for (let tries = 100; tries > 0 && existsSync(leaf); tries--) {
+      try {
+        rmdirSync(leaf);
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
   }
 }
 

@@ -42,7 +42,10 @@ export function startCreation(
   }
   close(theirs);
   setNonblocking(ours);
+  let listening = true;
   const end = (): void => {
+    if (!listening) return;
+    listening = false;
     loop.remove(ours);
     close(ours);
   };
@@ -58,7 +61,8 @@ export function startCreation(
   });
   return {
     abandon: () => {
-      kill(pid, SIG.KILL);
+      // Once it has said its last word it ends by itself, and its number may be another's.
+      if (listening) kill(pid, SIG.KILL);
       end();
     },
   };
