@@ -159,6 +159,7 @@ export class Channel {
         if (busy === undefined) continue;
         this.socket.pause();
         await busy;
+        if (this.state.state === "closed") return;
         this.socket.resume();
       }
     } catch (thrown) {

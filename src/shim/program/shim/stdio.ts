@@ -136,8 +136,12 @@ export class ContainerStdio {
     };
   }
 
+  /** Looks without a closure: it is asked for every read. */
   private isWanted(kind: number): boolean {
-    return this.attached.some(({ streams }) => (kind === frameStdout ? streams.stdout : streams.stderr));
+    for (const { streams } of this.attached) {
+      if (kind === frameStdout ? streams.stdout : streams.stderr) return true;
+    }
+    return false;
   }
 
   private setPaused(paused: boolean): void {
