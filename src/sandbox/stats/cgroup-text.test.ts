@@ -15,8 +15,8 @@ test("cgroup text: numbers and limits", () => {
     [undefined, undefined, undefined],
   ];
   for (const [text, number, limit] of table) {
-    assert.equal(numberIn(text), number, text);
-    assert.equal(limitIn(text), limit, text);
+    assert.equal(numberIn(text), number, String(text));
+    assert.equal(limitIn(text), limit, String(text));
   }
 });
 
