@@ -1,9 +1,9 @@
 import { closeSync, openSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
-import { asRuntimeError } from "../core/errors.ts";
+import { asRuntimeError, RuntimeError } from "../core/errors.ts";
 import { newPodId } from "../core/ids.ts";
 import type { Launcher } from "../shim/client/index.ts";
-import { tryTreeAttributes } from "../sys/index.ts";
+import { acceptsMountOption, tryTreeAttributes } from "../sys/index.ts";
 
 /** What Status advertises: the scheduler sends pods by it, so each was tried on this host. */
 export interface HostFeatures {
@@ -46,6 +46,10 @@ export async function tryFeatures(launcher: Launcher, layers: string, pins: stri
 }
 
 async function tryUserNamespace(launcher: Launcher, layers: string, pins: string): Promise<void> {
+  // The shim mounts id-mapped layers through this alone.
+  if (!acceptsMountOption("overlay", "lowerdir+", "/")) {
+    throw new RuntimeError("failed-precondition", "overlay has no lowerdir+ (Linux 6.8)");
+  }
   const id = newPodId();
   const user = `${pins}/trial-${id}`;
   await using undo = new AsyncDisposableStack();

@@ -22,7 +22,7 @@ export const arrows: Readonly<Record<string, Arrows>> = {
   "src/sys": { folders: ["src/core"], packages: ["ffi-rs"] },
   // Pure: paths are computed with, nothing is read.
   "src/oci": { folders: ["src/core"], builtins: ["node:path"] },
-  "src/host": { folders: ["src/core", "src/oci", "src/sys"] },
+  "src/host": { folders: ["src/core", "src/oci", "src/shim/client", "src/sys"] },
   "src/store": { folders: ["src/core"], packages: ["level"] },
   "src/images": { folders: ["src/core", "src/sys", "src/store"], packages: ["smol-toml", "undici"] },
   "src/cni": { folders: ["src/core", "src/sys", "src/store"] },

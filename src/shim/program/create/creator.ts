@@ -12,7 +12,7 @@ import { receiveWithFds, sendWithFds, socketPair } from "../ffi/sockets.ts";
 import type { InitPlan, InitReady } from "../init/init.ts";
 import { runInit } from "../init/init.ts";
 import { decode, encode, jsonArray } from "../json.ts";
-import { detachRootfs } from "../mounts/overlay.ts";
+import { type IdMaps, detachRootfs } from "../mounts/overlay.ts";
 import { planMounts } from "../mounts/plan.ts";
 import { writeIdMaps } from "../mounts/userns.ts";
 import {
@@ -69,7 +69,7 @@ function create(request: CreateRequest, hierarchies: Hierarchies, tell: Tell): v
   const cgroup = openCgroup(cgroupPath(spec), hierarchies);
   const warnings = cgroup.create(spec.linux.resources ?? {});
   tell({ cgroup: cgroup.path });
-  const rootfs = detachRootfs(request.rootfs, request.bundle, label);
+  const rootfs = detachRootfs(request.rootfs, request.bundle, label, idMaps(spec));
   const hooks = startHookRunner(spec.hooks);
   const pipes = makePipes(request, spec);
   const [sync, syncOfInit] = socketPair(SOCK.SEQPACKET);
@@ -110,6 +110,13 @@ function filterOf(spec: CheckedSpec, request: CreateRequest): InitPlan["filter"]
   if (request.seccompFilter !== undefined) return readSeccompFilter(request.seccompFilter);
   if (spec.linux.seccomp === undefined) return undefined;
   throw failure("invalid-argument", "config.json: linux.seccomp: no compiled filter came with the request");
+}
+
+/** Mappings beside a joined user namespace are for the image's files; a new namespace's are written by its maker. */
+function idMaps({ linux }: CheckedSpec): IdMaps | undefined {
+  const { uidMappings = [], gidMappings = [], namespaces = [] } = linux;
+  const joins = namespaces.some(({ type, path }) => type === "user" && path !== undefined);
+  return joins && uidMappings.length > 0 ? { uids: uidMappings, gids: gidMappings } : undefined;
 }
 
 function preallocate(path: string): void {

@@ -67,8 +67,8 @@ function checkNamespaces(linux: SpecLinux): void {
   if (mount.path !== undefined) refuse("linux.namespaces", "joining a mount namespace is not supported");
   const user = namespaceOf(linux, "user");
   const maps = (linux.uidMappings ?? []).length + (linux.gidMappings ?? []).length;
-  if (maps > 0 && (user === undefined || user.path !== undefined)) {
-    refuse("linux.uidMappings", "a new user namespace is needed");
+  if (maps > 0 && user === undefined) {
+    refuse("linux.uidMappings", "a user namespace is needed");
   }
   if (user !== undefined && user.path === undefined && maps === 0) {
     refuse("linux.uidMappings", "missing for a new user namespace");
