@@ -9,8 +9,8 @@ import { TestHost, type TestContainer, wait } from "./host.ts";
 
 const idleShims = 50;
 const timedRuns = 200;
-/** The log's writer and the buffers of a burst are let go after 10 s of quiet. */
-const quietMs = 11_000;
+/** The log's writer and the buffers of a burst are let go after 10 to 20 s of quiet. */
+const quietMs = 21_000;
 
 interface Memory {
   readonly pss: number;
@@ -77,5 +77,5 @@ while (statSync(first.logPath).size < gigabyte) await sleep(20);
 console.log(`1 GB of log, ${((performance.now() - before) / 1000).toFixed(1)} s`);
 show("it right after", [first]);
 await sleep(quietMs);
-show("it after 11 s of quiet", [first]);
+show("it after 21 s of quiet", [first]);
 show(`${idleShims} shims at the end`, containers);

@@ -1,6 +1,14 @@
 import "./isolated.ts";
 import assert from "node:assert/strict";
-import { copyFileSync, readFileSync, readdirSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -136,9 +144,12 @@ test("launcher: a client that hangs up midway through a creation leaves nothing"
 });
 
 function cgroupNames(): string[] {
-  return readdirSync("/sys/fs/cgroup/unified/berth-test", { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => entry.name);
+  return (
+    readdirSync("/sys/fs/cgroup/unified/berth-test", { withFileTypes: true })
+      .map((entry) => entry.name)
+      // Other suites run at the same time: only this host's containers count.
+      .filter((name) => existsSync(join(host.folder, name)))
+  );
 }
 
 function processesNamed(name: string): number[] {
@@ -147,7 +158,12 @@ function processesNamed(name: string): number[] {
     .map(Number)
     .filter((pid) => {
       try {
-        return readFileSync(`/proc/${pid}/comm`, "utf8").trim() === name && isAlive(pid);
+        const args = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+        return (
+          args[3] === join(host.folder, "launcher") &&
+          readFileSync(`/proc/${pid}/comm`, "utf8").trim() === name &&
+          isAlive(pid)
+        );
       } catch {
         return false;
       }
