@@ -3,8 +3,11 @@
 /** The largest gRPC message either way: what the kubelet's client accepts. */
 export const maxGrpcMessageBytes = 16 * 1024 * 1024;
 
-/** Bytes kept of each stream of an ExecSync; what goes beyond is read and dropped (CVE-2022-1708, CVE-2022-31030). */
-export const maxExecSyncOutputBytes = 16 * 1024 * 1024;
+/**
+ * Bytes kept of both streams of an ExecSync; what goes beyond is read and dropped (CVE-2022-1708, CVE-2022-31030). A
+ * little below a message, which carries more than these.
+ */
+export const maxExecSyncOutputBytes = maxGrpcMessageBytes - 64 * 1024;
 
 /** Bytes of one note kept with a job. */
 export const maxJobNoteBytes = 16 * 1024;

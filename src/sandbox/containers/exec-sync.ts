@@ -3,7 +3,7 @@ import { maxExecSyncOutputBytes } from "../../core/limits.ts";
 import type { ContainerEntry } from "../inventory.ts";
 import { openExec, type ExecDeps } from "./exec.ts";
 
-/** What a command run to its end gave; each stream is cut at `maxExecSyncOutputBytes`. */
+/** What a command run to its end gave; both streams together are cut at `maxExecSyncOutputBytes`. */
 export interface ExecSyncResult {
   readonly stdout: Buffer;
   readonly stderr: Buffer;
@@ -47,7 +47,14 @@ export async function execSync(
       `command ${JSON.stringify(args)} in container ${entry.id} was killed after ${timeoutMs} ms`,
     );
   }
-  return { stdout: stdout.bytes(), stderr: stderr.bytes(), exitCode: exit.exitCode };
+  return { ...fitOneMessage(stdout.bytes(), stderr.bytes()), exitCode: exit.exitCode };
+}
+
+/** The shorter stream is kept as far as half of the room goes, so that a flood on one hides no word on the other. */
+function fitOneMessage(stdout: Buffer, stderr: Buffer): { readonly stdout: Buffer; readonly stderr: Buffer } {
+  const half = maxExecSyncOutputBytes / 2;
+  const kept = stdout.subarray(0, maxExecSyncOutputBytes - Math.min(stderr.length, half));
+  return { stdout: kept, stderr: stderr.subarray(0, maxExecSyncOutputBytes - kept.length) };
 }
 
 /** Keeps the first bytes and drops the rest, so that a chatty command is neither blocked nor kept (CVE-2022-1708). */
