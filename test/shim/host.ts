@@ -184,6 +184,7 @@ export class TestHost implements AsyncDisposable {
     await this.launcher.shutdown(wait);
     for (const id of this.#ids) await removeLeaf(id);
     rmSync(this.folder, { recursive: true, force: true });
+    removeEmptyParents();
   }
 }
 
@@ -197,6 +198,18 @@ async function removeLeaf(id: string): Promise<void> {
       } catch {
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
+    }
+  }
+}
+
+/** The cgroup that all containers of these tests lie in, where no other suite has one any more. */
+function removeEmptyParents(): void {
+  const root = "/sys/fs/cgroup";
+  for (const folder of [root, ...readdirSync(root).map((name) => join(root, name))]) {
+    try {
+      rmdirSync(join(folder, "berth-test"));
+    } catch {
+      // Not a hierarchy, not there, or in use.
     }
   }
 }

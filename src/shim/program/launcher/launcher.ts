@@ -11,7 +11,7 @@ import { accept, listenUnix } from "../ffi/sockets.ts";
 import { Loop } from "../wire/loop.ts";
 import { readIdentity } from "../wire/greeting.ts";
 import type { Context } from "./context.ts";
-import { enterLeafV1, enterLeafV2, makeLeaf, sweepLeaves } from "./own-cgroup.ts";
+import { enterLeafV1, enterLeafV2, leaveHome, makeLeaf, sweepLeaves } from "./own-cgroup.ts";
 import { serveClient } from "./serve.ts";
 
 /** Connections that the kernel keeps waiting while the launcher forks. */
@@ -52,6 +52,7 @@ export function runLauncher(folder: string, build: string): void {
   });
   loop.run();
   unlink(path);
+  leaveHome(context.hierarchies);
 }
 
 /** Everything that is done once, so that no child has to: nothing is opened or loaded after the first fork. */

@@ -50,6 +50,18 @@ export function leaveLeaf(hierarchies: Hierarchies, leaf: string): void {
   }
 }
 
+/** Leaves for the root and removes what is empty by then: the last thing that the launcher does. */
+export function leaveHome(hierarchies: Hierarchies): void {
+  for (const hierarchy of placed(hierarchies)) {
+    writeZero(`${hierarchy.mountPoint}/${hierarchy.version === 2 ? "cgroup.procs" : "tasks"}`);
+  }
+  sweepLeaves(hierarchies);
+  for (const hierarchy of placed(hierarchies)) {
+    // EBUSY while a shim lives, whose launcher may be another by now.
+    C.unlinkat(AT.FDCWD, folderOf(hierarchy, home), AT.REMOVEDIR);
+  }
+}
+
 /** Removes leaves that nobody is in any more: shims can't remove the v2 one that they end in. */
 export function sweepLeaves(hierarchies: Hierarchies): void {
   for (const hierarchy of placed(hierarchies)) {
