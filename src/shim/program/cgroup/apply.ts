@@ -25,18 +25,14 @@ export function applySettings(folder: string, settings: readonly Setting[], warn
   }
 }
 
-/** As {@link applySettings}; puts back the old values of one-line files when one is refused. */
-export function applyOrRestore(folder: string, settings: readonly Setting[], warnings: string[]): void {
+/** What one-line files hold now, as settings that put it back. */
+export function currentSettings(folder: string, settings: readonly Setting[]): Setting[] {
   const before: Setting[] = [];
   for (const { file, field } of settings) {
     const value = readValue(folder, file);
-    const isLimit = value !== undefined && value !== "" && !value.includes("\n");
-    if (isLimit) before.push({ file, value, field });
+    if (value !== undefined && value !== "" && !value.includes("\n")) before.push({ file, value, field });
   }
-  const [ok, problem] = pcall(applySettings, folder, settings, warnings);
-  if (ok) return;
-  pcall(applySettings, folder, before, []);
-  throw problem;
+  return before;
 }
 
 function settingFailure(setting: Setting, problem: Failure): Failure {
