@@ -7,6 +7,9 @@ import { pauseImage } from "./archive.ts";
 import type { Peer } from "./options.ts";
 import { conflist, startDaemon, type Runtime, type Scope } from "./runtime.ts";
 
+/** Where the v2 half of a hybrid hierarchy is mounted. */
+const hybridHalf = "/sys/fs/cgroup/unified";
+
 /** Fetches the peers' programs where they are not there yet; the folder that they lie in. */
 export async function fetchPeers(): Promise<string> {
   const { stdout } = await promisify(execFile)(join(import.meta.dirname, "fetch-peers"), []);
@@ -26,9 +29,9 @@ export async function startContainerd(
   await mkdir(join(folder, "cni"));
   await world.file("cni/10-bench.conflist", conflist(join(folder, "addresses")));
   const config = await world.file("config.toml", configText(folder, programs, ociRuntime));
-  // crun refuses a hybrid hierarchy whose v2 half lists any controller: it is hidden from this world.
+  // crun refuses a hybrid hierarchy whose v2 half lists any controller: it is hidden from this world, mount by mount.
   if (ociRuntime === "crun")
-    await world.must("sh", "-c", "! mountpoint -q /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified");
+    await world.must("sh", "-c", `while mountpoint -q ${hybridHalf}; do umount ${hybridHalf}; done`);
   const socket = join(folder, "containerd.sock");
   const started = await startDaemon(
     world,
