@@ -73,6 +73,8 @@ export class World implements AsyncDisposable {
     ended.catch(() => undefined);
     const children = await readFile(`/proc/${holder.pid ?? 0}/task/${holder.pid ?? 0}/children`, "utf8");
     const leaves = (await hierarchies()).map((hierarchy) => join(hierarchy, basename(folder), "runner"));
+    // On v2 the part's root hands controllers on only when the holder has left it as well.
+    if (leaves.length === 1) await writeFile(`${leaves[0] ?? ""}/cgroup.procs`, String(holder.pid));
     return new World(folder, holder, Number(children.trim()), leaves);
   }
 

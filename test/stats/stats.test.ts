@@ -17,6 +17,9 @@ import { TestCgroup } from "./cgroup.ts";
 
 const mebibyte = 1024 * 1024;
 
+/** A little work for a shell. */
+const work = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done";
+
 let world: World;
 let daemon: TestDaemon;
 
@@ -153,7 +156,8 @@ test("stats: a pod is measured on its own cgroup and network, with its container
   const podId = await runPod(daemon, config);
   const id = await startContainer(daemon, podId, config, scriptConfig("sleep 1000 & sleep 1000 & wait"));
   const { status } = await daemon.runtime.PodSandboxStatus({ pod_sandbox_id: podId });
-  await world.must("ping", "-c", "3", "-i", "0.1", status?.network?.ip ?? "");
+  // A question for who has the address, and its answer: the guest of test/vm has no ping.
+  await world.run("bash", ["-c", `exec 3<>/dev/tcp/${status?.network?.ip ?? ""}/1`]);
   const cgroup = new TestCgroup(daemon, podId);
   const cpuBefore = await cgroup.cpu();
   const start = now();
@@ -171,10 +175,10 @@ test("stats: a pod is measured on its own cgroup and network, with its container
 
   const netDev = await world.must("nsenter", `--net=/run/netns/berth-${podId}`, "cat", "/proc/self/net/dev");
   const [rxBytes, , rxErrors] = (/eth0:(.*)/.exec(netDev)?.[1] ?? "").trim().split(/\s+/);
-  assert.ok(Number(rxBytes) > 3 * 64);
+  assert.ok(Number(rxBytes) > 0);
   assert.equal(linux.network?.default_interface?.name, "eth0");
   // Neighbour discovery may have gone on meanwhile.
-  within(linux.network.default_interface.rx_bytes?.value, 3n * 64n, BigInt(rxBytes ?? 0), "received");
+  within(linux.network.default_interface.rx_bytes?.value, 1n, BigInt(rxBytes ?? 0), "received");
   assert.equal(linux.network.default_interface.rx_errors?.value, rxErrors);
   assert.deepEqual(linux.network.interfaces, []);
 
@@ -227,8 +231,18 @@ test("stats: no handle of a cgroup stays open longer than its container or pod",
 test("stats: a daemon that takes over measures what its predecessor started", async () => {
   const config = podConfig(daemon);
   const podId = await runPod(daemon, config);
-  const id = await startContainer(daemon, podId, config, scriptConfig("echo x >/file; exec sleep 1000"));
+  const id = await startContainer(
+    daemon,
+    podId,
+    config,
+    scriptConfig(`echo x >/file; ${work}; exec sleep 1000`),
+  );
   assert.equal((await execSync(daemon, id, "cat", "/file")).stdout, "x\n");
+  // Time is counted in ticks of a hundredth of a second on some kernels.
+  await eventually(async () => {
+    const { cpu } = await containerStats(id);
+    return BigInt(cpu?.usage_core_nano_seconds?.value ?? 0) > 10_000_000n ? true : undefined;
+  }, "some CPU time");
   await daemon.end("SIGKILL");
   await daemon.restart();
   const { cpu, memory } = await containerStats(id);

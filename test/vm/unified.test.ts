@@ -3,7 +3,12 @@ import { test } from "node:test";
 import { guestAvailable, runInGuest } from "./guest.ts";
 
 /** Suites whose every test has to hold on unified cgroup v2 as well as on the hierarchies of the machine itself. */
-const suites = ["test/runtime/lifecycle.test.ts"];
+const suites = [
+  "test/runtime/lifecycle.test.ts",
+  "test/stats/stats.test.ts",
+  "test/stats/metrics.test.ts",
+  "test/stats/streams.test.ts",
+];
 
 /** Longer than any suite takes in the guest, whose system calls are slow. */
 const suiteTimeoutMs = 180_000;
