@@ -2,7 +2,7 @@ import "./isolated.ts";
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { cgroupsLeft, isAlive, until } from "./evidence.ts";
+import { cgroupsLeft, isAlive, until, cgroupFile, isUnified, unifiedRoot } from "./evidence.ts";
 import { TestHost, wait } from "./host.ts";
 
 let host: TestHost;
@@ -27,33 +27,33 @@ test("cgroup: the container is exactly where the spec says, in every hierarchy",
 });
 
 test("cgroup: the container sees itself at the root of a namespace of its own", async () => {
-  const { lines } = await host.sh(
-    "cat /proc/self/cgroup | cut -d: -f3 | sort -u; ls /sys/fs/cgroup/unified/cgroup.procs",
-  );
-  assert.deepEqual(lines, ["stdout F /", "stdout F /sys/fs/cgroup/unified/cgroup.procs"]);
+  const file = `${unifiedRoot}/cgroup.procs`;
+  const { lines } = await host.sh(`cat /proc/self/cgroup | cut -d: -f3 | sort -u; ls ${file}`);
+  assert.deepEqual(lines, ["stdout F /", `stdout F ${file}`]);
 });
 
 test("cgroup: without a cgroup namespace its folder is what is mounted, read-only (CVE-2023-25809)", async () => {
-  const { lines } = await host.sh(
-    "ls /sys/fs/cgroup/memory/memory.limit_in_bytes; mkdir /sys/fs/cgroup/pids/x 2>&1",
-    {
-      linux: { namespaces: (["pid", "mount", "ipc", "uts"] as const).map((type) => ({ type })) },
-    },
-  );
-  assert.match(lines.join("\n"), /memory.limit_in_bytes\nstdout F mkdir: can't create directory .*Read-only/);
+  const [file, fresh] = isUnified
+    ? ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/x"]
+    : ["/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/pids/x"];
+  const { lines } = await host.sh(`ls ${file}; mkdir ${fresh} 2>&1`, {
+    linux: { namespaces: (["pid", "mount", "ipc", "uts"] as const).map((type) => ({ type })) },
+  });
+  assert.equal(lines[0], `stdout F ${file}`);
+  assert.match(lines[1] ?? "", /mkdir: can't create directory .*Read-only/);
 });
 
 test("limits: update changes what it names and keeps the rest; a bad field is refused", async () => {
   const container = await host.create(["sleep", "100"], {
     linux: { resources: { devices, pids: { limit: 50 }, cpu: { shares: 512 } } },
   });
-  const read = (controller: string, file: string): string =>
-    readFileSync(`/sys/fs/cgroup/${controller}/berth-test/${container.id}/${file}`, "utf8").trim();
+  const read = (...file: readonly [v1: string, v1File: string, v2File: string]): string =>
+    readFileSync(cgroupFile(container.id, ...file), "utf8").trim();
   await container.shim.update({ cpu: { quota: 50_000, period: 100_000 }, memory: { limit: 64 * mib } }, wait);
-  assert.equal(read("cpu", "cpu.cfs_quota_us"), "50000");
-  assert.equal(read("cpu", "cpu.shares"), "512");
-  assert.equal(read("pids", "pids.max"), "50");
-  assert.equal(read("memory", "memory.limit_in_bytes"), `${64 * mib}`);
+  assert.match(read("cpu", "cpu.cfs_quota_us", "cpu.max"), /^50000( 100000)?$/);
+  assert.equal(read("cpu", "cpu.shares", "cpu.weight"), isUnified ? "59" : "512");
+  assert.equal(read("pids", "pids.max", "pids.max"), "50");
+  assert.equal(read("memory", "memory.limit_in_bytes", "memory.max"), `${64 * mib}`);
   await assert.rejects(container.shim.update({ cpu: { nonsense: 1 } } as never, wait), {
     code: "invalid-argument",
     message: /resources.cpu.nonsense: unknown field/,
@@ -73,7 +73,7 @@ for (const [mode, namespaces] of [
       },
     );
     await container.shim.start(wait);
-    const folder = `/sys/fs/cgroup/unified/berth-test/${container.id}/cgroup.procs`;
+    const folder = `${unifiedRoot}/berth-test/${container.id}/cgroup.procs`;
     await until(() => readFileSync(folder, "utf8").split("\n").length > 3, "stragglers run");
     const pids = readFileSync(folder, "utf8").trim().split("\n").map(Number);
     assert.equal((await container.exit).exitCode, 4);

@@ -4,7 +4,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { after, before, test } from "node:test";
 import type { SpecProcess } from "../../src/core/oci-runtime-spec.ts";
 import type { ExecCommand, ExecExit, ExecSession } from "../../src/shim/client/index.ts";
-import { isAlive, until } from "./evidence.ts";
+import { isAlive, until, unifiedRoot } from "./evidence.ts";
 import { type TestContainer, TestHost, wait } from "./host.ts";
 
 let host: TestHost;
@@ -61,7 +61,7 @@ function descriptors(pid: number): number {
 
 /** Processes of the container's cgroup, sub-cgroups included. */
 function inside(): number {
-  const root = `/sys/fs/cgroup/unified/berth-test/${container.id}`;
+  const root = `${unifiedRoot}/berth-test/${container.id}`;
   const below = readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory());
   return [root, ...below.map((entry) => `${root}/${entry.name}`)]
     .map((path) => readFileSync(`${path}/cgroup.procs`, "utf8").split("\n").length - 1)

@@ -13,7 +13,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Launcher, ShimConnection } from "../../src/shim/client/index.ts";
-import { isAlive, until } from "./evidence.ts";
+import { isAlive, until, unifiedRoot } from "./evidence.ts";
 import { TestHost, bundlePath, wait } from "./host.ts";
 
 let host: TestHost;
@@ -145,7 +145,7 @@ test("launcher: a client that hangs up midway through a creation leaves nothing"
 
 function cgroupNames(): string[] {
   return (
-    readdirSync("/sys/fs/cgroup/unified/berth-test", { withFileTypes: true })
+    readdirSync(`${unifiedRoot}/berth-test`, { withFileTypes: true })
       .map((entry) => entry.name)
       // Other suites run at the same time: only this host's containers count.
       .filter((name) => existsSync(join(host.folder, name)))

@@ -174,7 +174,11 @@ const refusals: readonly (readonly [string, SpecChange, RegExp])[] = [
     { mounts: [{ destination: "/t", type: "tmpfs", options: ["sise=1"] }] },
     /sise/,
   ],
-  ["an AppArmor profile without AppArmor", { process: { apparmorProfile: "x" } }, /has no AppArmor/],
+  [
+    "an AppArmor profile without AppArmor",
+    { process: { apparmorProfile: "x" } },
+    /has no AppArmor|AppArmor is off/,
+  ],
   [
     "a mount label without SELinux",
     { linux: { mountLabel: "x:y:z" } },

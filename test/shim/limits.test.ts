@@ -60,8 +60,8 @@ test("limits: an update holds at once and keeps what it does not name", async ()
     "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null;" +
     "cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null";
   assert.equal(await host.exec(container, read), `${96 * mebibyte}\n50\n`);
-  await assert.rejects(container.shim.update({ cpu: { cpus: "999" } }, wait), {
-    message: /linux\.resources\.cpu\.cpus = 999: /,
+  await assert.rejects(container.shim.update({ pids: { limit: 5_000_000 } }, wait), {
+    message: /linux\.resources\.pids\.limit = 5000000: /,
   });
   await assert.rejects(container.shim.update({ memory: { limit: 1.5 } }, wait), { code: "invalid-argument" });
   assert.equal(await host.exec(container, read), `${96 * mebibyte}\n50\n`);
