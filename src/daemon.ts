@@ -60,7 +60,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
   const inventory = undo.adopt(new Inventory(store), (known) => {
     known.letGo();
   });
-  const jobs = undo.adopt(new JobJournal(store, systemClock), (journal) => journal.close());
+  const jobs = new JobJournal(store, systemClock);
   for (const job of await jobs.load())
     logger.warn("a job was cut off by the daemon's end", {
       job: job.id,
@@ -106,6 +106,8 @@ export async function startDaemon(config: Config, version: string, logger: Logge
     }),
   );
 
+  // After images and networks: jobs end first, while what they need is still there.
+  undo.defer(() => jobs.close());
   const features = await tryFeatures(launcher, join(config.root, "layers"), paths.pins);
   for (const reason of features.missing) logger.warn("a feature is not offered", { reason });
   const facts = readHostFacts();

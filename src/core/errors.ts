@@ -31,6 +31,12 @@ export class RuntimeError extends Error {
 /** Turns whatever was thrown into a RuntimeError; a foreign error becomes `internal` and stays as the cause. */
 export function asRuntimeError(thrown: unknown): RuntimeError {
   if (thrown instanceof RuntimeError) return thrown;
+  if (thrown instanceof SuppressedError) {
+    // What was being done failed, and then its undoing: the first is what the caller asked about.
+    const first = asRuntimeError(thrown.suppressed);
+    const second = asRuntimeError(thrown.error);
+    return new RuntimeError(first.code, `${first.message}; undoing it: ${second.message}`, { cause: thrown });
+  }
   if (thrown instanceof Error && thrown.name === "AbortError") {
     return new RuntimeError("aborted", thrown.message, { cause: thrown });
   }

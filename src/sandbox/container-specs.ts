@@ -88,6 +88,10 @@ export class ContainerSpecs {
         `ImageVolumeMountFailed: mount ${imageMount.containerPath}: image volumes are not supported`,
       );
     }
+    const [cdiDevice] = config.cdiDevices;
+    if (cdiDevice !== undefined) {
+      throw new RuntimeError("unimplemented", `CDI_devices: ${cdiDevice}: CDI devices are not supported`);
+    }
     const spec = buildContainerSpec({
       pod,
       config,

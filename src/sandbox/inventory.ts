@@ -129,6 +129,7 @@ export class Inventory {
   /** Writes a pod's changed record, then shows it. */
   async updatePod(entry: PodEntry, change: Partial<Pod>): Promise<void> {
     await entry.writes.run(async () => {
+      if (this.#pods.get(entry.id) !== entry) throw gone("pod", entry.id);
       const record = { ...entry.record, ...change };
       await this.#store.write([this.#podTable.put(entry.id, record)], "memory");
       entry.record = record;
@@ -144,6 +145,7 @@ export class Inventory {
     decide: (record: Container) => Partial<Container> | undefined,
   ): Promise<boolean> {
     return entry.writes.run(async () => {
+      if (this.#containers.get(entry.id) !== entry) throw gone("container", entry.id);
       const change = decide(entry.record);
       if (change === undefined) return false;
       const record = { ...entry.record, ...change };
@@ -238,6 +240,11 @@ function byAge<T extends { readonly createdAt: bigint }>(records: ReadonlyMap<st
   return [...records].sort(([, a], [, b]) =>
     a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : 0,
   );
+}
+
+/** What was removed meanwhile must not rise again. */
+function gone(what: string, id: string): RuntimeError {
+  return new RuntimeError("not-found", `${what} ${id} was removed meanwhile`);
 }
 
 /** The key under which a pod's creation is joined and its name is held. */

@@ -1,8 +1,8 @@
 import { readdir, rm } from "node:fs/promises";
-import { asRuntimeError } from "../core/errors.ts";
+import { asRuntimeError, hasCode } from "../core/errors.ts";
 import { parseContainerId, parsePodId } from "../core/ids.ts";
 import { ShimConnection } from "../shim/client/index.ts";
-import { endOf, markEnded, recordLoss, watchShim } from "./containers/end.ts";
+import { endOf, markEnded, recordLoss, recordUnseenEnd, watchShim } from "./containers/end.ts";
 import type { CreateContainerDeps } from "./containers/create.ts";
 import { removeContainer } from "./containers/remove.ts";
 import { networkOf, type ContainerEntry, type PodEntry } from "./inventory.ts";
@@ -13,8 +13,18 @@ import { removeNamespaces } from "./pods/run.ts";
 /** What taking over from the daemon before needs. */
 export type RecoveryDeps = CreateContainerDeps & RemovePodDeps;
 
-/** How long one shim has to answer a new daemon. */
-const shimAnswerMs = 2_000;
+/** How long one shim has to answer a new daemon before the others go first. */
+const shimAnswerMs = 5_000;
+
+/** Shims and pods that are seen to at a time. */
+const maxAtOnce = 16;
+
+/** Pause before a shim that did not answer is asked again; twice as long each time, up to the second. */
+const firstRetryMs = 1_000;
+const lastRetryMs = 60_000;
+
+/** How long the network of a half-made pod may take to go before the daemon serves without waiting for it. */
+const undoNetworkMs = 5_000;
 
 /**
  * Brings the records and the machine together again after the daemon ended, however it did: shims that live are
@@ -23,25 +33,44 @@ const shimAnswerMs = 2_000;
  */
 export async function recover(deps: RecoveryDeps): Promise<void> {
   const { inventory, bootId } = deps;
-  const containers = [...inventory.containers()];
-  await Promise.all(
-    containers.map((entry) => attempt(deps, `container ${entry.id}`, () => settle(deps, entry))),
+  await someAtOnce([...inventory.containers()], (entry) =>
+    attempt(deps, `container ${entry.id}`, () => settle(deps, entry)),
   );
-  for (const pod of [...inventory.pods()]) {
-    await attempt(deps, `pod ${pod.id}`, async () => {
+  await someAtOnce([...inventory.pods()], (pod) =>
+    attempt(deps, `pod ${pod.id}`, async () => {
       const { state } = pod.record;
-      if (state.state === "creating") await undoPod(deps, pod);
-      else if (
-        state.state === "ready" &&
-        (pod.record.bootId !== bootId || !(await hasPins(deps.paths, pod.record)))
-      ) {
-        await inventory.updatePod(pod, {
-          state: { state: "not-ready", network: networkOf(state), since: deps.clock(), teardown: "owed" },
+      if (state.state === "creating") {
+        // What cannot be undone now is listed, so that its owner stops and removes it.
+        await undoPod(deps, pod).catch(async (thrown: unknown) => {
+          await markNotReady(deps, pod);
+          throw thrown;
         });
+      } else if (state.state === "ready") {
+        const isWhole = pod.record.bootId === bootId && (await hasPins(deps.paths, pod.record));
+        if (!isWhole) await markNotReady(deps, pod);
       }
-    });
-  }
+    }),
+  );
   await sweep(deps);
+}
+
+async function markNotReady(deps: RecoveryDeps, pod: PodEntry): Promise<void> {
+  await deps.inventory.updatePod(pod, {
+    state: {
+      state: "not-ready",
+      network: networkOf(pod.record.state),
+      since: deps.clock(),
+      teardown: "owed",
+    },
+  });
+}
+
+async function someAtOnce<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const left = [...items];
+  const worker = async (): Promise<void> => {
+    for (let item = left.shift(); item !== undefined; item = left.shift()) await work(item);
+  };
+  await Promise.all(Array.from({ length: maxAtOnce }, worker));
 }
 
 /** Decides what became of one container. */
@@ -49,7 +78,10 @@ async function settle(deps: RecoveryDeps, entry: ContainerEntry): Promise<void> 
   const { state, bootId } = entry.record;
   if (state.state === "exited") return;
   if (state.state === "creating") {
-    await undoContainer(deps, entry);
+    await undoContainer(deps, entry).catch(async (thrown: unknown) => {
+      await recordUnseenEnd(deps, entry, "its creation was cut off, and could not be undone");
+      throw thrown;
+    });
     return;
   }
   if (bootId !== deps.bootId) {
@@ -65,16 +97,34 @@ async function settle(deps: RecoveryDeps, entry: ContainerEntry): Promise<void> 
   await reattach(deps, entry);
 }
 
-async function reattach(deps: RecoveryDeps, entry: ContainerEntry): Promise<void> {
+/** Listens to a shim again. One that is not there was lost; one that does not answer is asked again, and never killed. */
+async function reattach(deps: RecoveryDeps, entry: ContainerEntry, retryMs = firstRetryMs): Promise<void> {
   const wait = { timeoutMs: shimAnswerMs };
-  let shim: ShimConnection;
+  let shim: ShimConnection | undefined;
+  let state: Awaited<ReturnType<ShimConnection["state"]>>;
   try {
     shim = await ShimConnection.connect(deps.paths.container(entry.id).socket, deps.launcher.identity, wait);
-  } catch {
-    await recordLoss(deps, entry);
+    state = await shim.state(wait);
+  } catch (thrown) {
+    shim?.close();
+    if (shim === undefined && hasCode(thrown, "unavailable")) {
+      await recordLoss(deps, entry);
+      return;
+    }
+    const { message } = asRuntimeError(thrown);
+    deps.logger.warn("a shim does not answer; asking again", {
+      container: entry.id,
+      error: message,
+      retryMs,
+    });
+    setTimeout(() => {
+      if (entry.record.state.state === "exited" || entry.shim !== undefined) return;
+      void attempt(deps, `container ${entry.id}`, () =>
+        reattach(deps, entry, Math.min(2 * retryMs, lastRetryMs)),
+      );
+    }, retryMs).unref();
     return;
   }
-  const state = await shim.state(wait);
   if (state.exit !== undefined) {
     shim.close();
     await markEnded(deps, entry, endOf(state.exit));
@@ -97,7 +147,8 @@ async function undoContainer(deps: RecoveryDeps, entry: ContainerEntry): Promise
 
 /** A pod whose creation was cut off: nobody was given its id. */
 async function undoPod(deps: RecoveryDeps, pod: PodEntry): Promise<void> {
-  await deps.networks.detach(pod.id, undefined, AbortSignal.timeout(deps.networkTimeoutMs));
+  const deadline = AbortSignal.timeout(Math.min(undoNetworkMs, deps.networkTimeoutMs));
+  await deps.networks.detach(pod.id, undefined, deadline);
   await removeNamespaces(deps, pod.record);
   await rm(deps.paths.pod(pod.id).folder, { recursive: true, force: true });
   await deps.inventory.removePod(pod);

@@ -55,8 +55,8 @@ export interface JobRequest {
   readonly kept: "journal" | "memory";
 }
 
-/** Ended jobs that are remembered; the oldest goes first. */
-export const maxEndedJobs = 1000;
+/** Ended jobs that are remembered, of each kind of keeping; the oldest goes first. Probes push no pod's story out. */
+export const maxEndedJobs = { journal: 1000, memory: 200 } as const;
 /** Notes that one stage keeps. */
 const maxNotesPerStage = 64;
 
@@ -155,18 +155,22 @@ export class JobJournal {
   }
 
   async #perform<T>(running: Running, request: JobRequest, work: (job: Job) => Promise<T>): Promise<T> {
+    let result: T;
     try {
       if (request.kept === "journal") {
         await this.#store.write([this.#table.put(running.record.id, running.record)], "memory");
       }
-      const result = await work(this.#jobOf(running));
-      await this.#end(running, request, { state: "done", result: typeof result === "string" ? result : "" });
-      return result;
+      result = await work(this.#jobOf(running));
     } catch (thrown) {
       const error = asRuntimeError(thrown);
-      await this.#end(running, request, { state: "failed", error: error.message });
+      // The journal's own failure is not to hide what it tells of.
+      await this.#end(running, request, { state: "failed", error: error.message }).catch(() => undefined);
       throw error;
     }
+    // What was done is done, whether its last line can be written or not.
+    const outcome = { state: "done", result: typeof result === "string" ? result : "" } as const;
+    await this.#end(running, request, outcome).catch(() => undefined);
+    return result;
   }
 
   async #end(running: Running, request: JobRequest, outcome: Partial<JobRecord>): Promise<void> {
@@ -182,10 +186,12 @@ export class JobJournal {
 
   #forgetOldest(): ReturnType<Table<JobRecord>["delete"]>[] {
     const writes = [];
-    for (const [id, { kept }] of this.#ended) {
-      if (this.#ended.size <= maxEndedJobs) break;
-      this.#ended.delete(id);
-      if (kept === "journal") writes.push(this.#table.delete(id));
+    for (const kept of ["journal", "memory"] as const) {
+      const ids = [...this.#ended].filter(([, job]) => job.kept === kept).map(([id]) => id);
+      for (const id of ids.slice(0, Math.max(0, ids.length - maxEndedJobs[kept]))) {
+        this.#ended.delete(id);
+        if (kept === "journal") writes.push(this.#table.delete(id));
+      }
     }
     return writes;
   }

@@ -1,6 +1,5 @@
-import { Level } from "level";
-import { RuntimeError } from "../core/errors.ts";
 import type { Codec } from "./codec.ts";
+import { Database } from "./database.ts";
 
 /** A write that has not happened yet; given to {@link Store.write} alone or with others. */
 export type Write =
@@ -32,39 +31,35 @@ export interface Store {
 
 /** Opens the store in a folder; throws `failed-precondition` where another daemon has it, `internal` where it is damaged. */
 export async function openStore(folder: string): Promise<Store> {
-  const db = new Level(folder, { keyEncoding: "utf8", valueEncoding: "utf8" });
-  try {
-    await db.open();
-  } catch (error) {
-    throw openFailure(folder, error);
-  }
+  const database = await Database.open(folder);
   return {
-    table: (name, codec) => openTable(db, name, codec),
-    write: async (writes, durability) => {
-      const batch = writes.map((write) =>
-        write.kind === "put"
-          ? { type: "put" as const, key: write.key, value: write.value }
-          : { type: "del" as const, key: write.key },
-      );
-      await db.batch(batch, { sync: durability === "disk" } as object);
-    },
-    close: () => db.close(),
+    table: (name, codec) => openTable(database, name, codec),
+    write: (writes, durability) =>
+      database.write(
+        writes.map((write) =>
+          write.kind === "put"
+            ? { type: "put", key: write.key, value: write.value }
+            : { type: "del", key: write.key },
+        ),
+        durability === "disk",
+      ),
+    close: () => database.close(),
   };
 }
 
-function openTable<T>(db: Level, name: string, codec: Codec<T>): Table<T> {
+function openTable<T>(database: Database, name: string, codec: Codec<T>): Table<T> {
   const prefix = `${name}/`;
   return {
     put: (key, value) => ({ kind: "put", key: prefix + key, value: codec.encode(value) }),
     delete: (key) => ({ kind: "delete", key: prefix + key }),
     get: async (key) => {
-      const text = (await db.get(prefix + key)) as string | undefined;
+      const text = await database.get(prefix + key);
       return text === undefined ? undefined : codec.decode(text);
     },
     entries: async (onDamaged) => {
       const found = new Map<string, T>();
       // "0" is the character after "/": the range holds every key of this table and no other.
-      for await (const [key, text] of db.iterator({ gte: prefix, lt: `${name}0` })) {
+      for await (const [key, text] of database.entries({ gte: prefix, lt: `${name}0` })) {
         const bare = key.slice(prefix.length);
         try {
           found.set(bare, codec.decode(text));
@@ -75,16 +70,4 @@ function openTable<T>(db: Level, name: string, codec: Codec<T>): Table<T> {
       return found;
     },
   };
-}
-
-function openFailure(folder: string, error: unknown): RuntimeError {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const code = (cause as { code?: string }).code;
-  if (code === "LEVEL_LOCKED") {
-    return new RuntimeError("failed-precondition", `the store ${folder} is in use by another berthd`, {
-      cause,
-    });
-  }
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new RuntimeError("internal", `cannot open the store ${folder}: ${reason}`, { cause });
 }

@@ -11,7 +11,7 @@ import { writeBundle } from "../bundle.ts";
 import type { ContainerSpecs } from "../container-specs.ts";
 import type { Inventory, PodEntry } from "../inventory.ts";
 import type { SeccompFilters } from "../seccomp-filters.ts";
-import { watchShim, type EndDeps } from "./end.ts";
+import { destroyProcesses, watchShim, type EndDeps } from "./end.ts";
 import type { RemoveContainerDeps } from "./remove.ts";
 
 /** What creating a container needs. */
@@ -61,6 +61,7 @@ export async function createContainer(
   });
   if (record.logPath !== "") await mkdir(dirname(record.logPath), { recursive: true, mode: 0o755 });
 
+  undo.defer(() => destroyProcesses(deps, entry));
   const { created, connection } = await job.stage("shim", () =>
     deps.launcher.create(
       {
@@ -87,8 +88,8 @@ export async function createContainer(
   requireReady(pod);
   await deps.inventory.updateContainer(entry, () => ({ state: { state: "created", pid: created.pid } }));
   undo.move();
-  deps.events.emit("created", pod.record, entry.id);
   watchShim(deps, entry, connection);
+  deps.events.emit("created", pod.record, entry.id);
   return entry.id;
 }
 

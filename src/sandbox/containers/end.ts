@@ -48,19 +48,32 @@ export async function recordLoss(deps: EndDeps, entry: ContainerEntry): Promise<
     return;
   }
   deps.logger.warn("the shim of a container is gone; killing what it left", { container: entry.id });
-  await deps.launcher
-    .destroy({ id: entry.id, cgroup: deps.cgroupOf(entry), timeoutMs: destroyTimeoutMs })
-    .catch((error: unknown) => {
-      deps.logger.error("cannot clean up after a lost shim", { container: entry.id, error: String(error) });
-    });
+  await destroyProcesses(deps, entry).catch((error: unknown) => {
+    deps.logger.error("cannot clean up after a lost shim", { container: entry.id, error: String(error) });
+  });
+  await recordUnseenEnd(deps, entry, "the container's shim ended without an exit record");
+}
+
+/** Kills what is in a container's cgroup, without its shim, and removes the cgroup; nothing there is no error. */
+export async function destroyProcesses(
+  deps: Pick<EndDeps, "launcher" | "cgroupOf">,
+  entry: ContainerEntry,
+): Promise<void> {
+  await deps.launcher.destroy({ id: entry.id, cgroup: deps.cgroupOf(entry), timeoutMs: destroyTimeoutMs });
+}
+
+/** Records an end that nobody saw: by the shim's record where it left one, else as unknown. */
+export async function recordUnseenEnd(deps: EndDeps, entry: ContainerEntry, message: string): Promise<void> {
+  const record = await readExitRecord(deps.paths.container(entry.id).exitRecord).catch(() => undefined);
   const { state } = entry.record;
-  await markEnded(deps, entry, {
+  const unknown = {
     startedAt: state.state === "running" ? state.startedAt : 0n,
     finishedAt: deps.clock(),
     exitCode: unknownExitCode,
     reason: "Unknown",
-    message: "the container's shim ended without an exit record",
-  });
+    message,
+  };
+  await markEnded(deps, entry, record === undefined ? unknown : endOf(record));
 }
 
 /** Records that a container has ended, once; later words about it change nothing. */

@@ -44,7 +44,7 @@ export async function execSync(
   if (exit.timedOut) {
     throw new RuntimeError(
       "deadline-exceeded",
-      `command ${JSON.stringify(args)} in container ${entry.id} was killed after ${timeoutMs} ms`,
+      `command ${JSON.stringify(args[0])} in container ${entry.id} was killed after ${timeoutMs} ms`,
     );
   }
   return { ...fitOneMessage(stdout.bytes(), stderr.bytes()), exitCode: exit.exitCode };

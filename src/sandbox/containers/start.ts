@@ -1,7 +1,14 @@
 import { asRuntimeError, RuntimeError } from "../../core/errors.ts";
 import type { Job } from "../../core/job.ts";
 import type { ContainerEntry } from "../inventory.ts";
-import { commandNotExecutable, commandNotFound, markEnded, startFailureReason, type EndDeps } from "./end.ts";
+import {
+  destroyProcesses,
+  commandNotExecutable,
+  commandNotFound,
+  markEnded,
+  startFailureReason,
+  type EndDeps,
+} from "./end.ts";
 
 /** What other runtimes report for a start that failed before execve. */
 const startFailed = 128;
@@ -20,8 +27,18 @@ export async function startContainer(deps: EndDeps, entry: ContainerEntry, job: 
   try {
     startedAt = await job.stage("execve", () => shim.start({ signal: job.signal }));
   } catch (thrown) {
+    // The daemon ends, and its containers live on: the next one finds out whether this start succeeded.
+    if (job.signal.aborted) throw thrown;
+    const ended = entry.record.state;
+    if (ended.state === "exited") {
+      if (ended.startedAt !== 0n) return;
+      throw new RuntimeError(
+        "failed-precondition",
+        `container ${entry.id} ended before its start: ${ended.reason}`,
+      );
+    }
     const error = asRuntimeError(thrown);
-    await shim.delete().catch(() => undefined);
+    await shim.delete().catch(() => destroyProcesses(deps, entry));
     await markEnded(deps, entry, { ...failedStart(error), finishedAt: deps.clock(), startedAt: 0n });
     throw new RuntimeError(error.code, `container ${entry.id} cannot start: ${error.message}`, {
       cause: thrown,

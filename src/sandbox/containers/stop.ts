@@ -1,20 +1,19 @@
 import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { hasCode, RuntimeError } from "../../core/errors.ts";
+import { asRuntimeError, RuntimeError } from "../../core/errors.ts";
 import { signalNumber } from "../../oci/index.ts";
-import type { Launcher } from "../../shim/client/index.ts";
 import { isAlive, type ContainerEntry } from "../inventory.ts";
 import { blockedWhere } from "./blocked.ts";
+import { recordUnseenEnd, type EndDeps } from "./end.ts";
 
 /** What stopping a container needs. */
-export interface StopContainerDeps {
-  readonly launcher: Launcher;
-  /** The cgroup of a container, for a kill without its shim. */
-  readonly cgroupOf: (entry: ContainerEntry) => string;
-}
+export type StopContainerDeps = EndDeps;
 
 /** How long a killed container may take to end before the daemon kills through the cgroup itself. */
 const shimDeadlineMs = 5_000;
+
+/** How long its shim may take to tell of an end that was brought about past it. */
+const shimReportMs = 2_000;
 
 /** How long its processes may take to die after that; what is left hangs in the kernel. */
 const cgroupDeadlineMs = 10_000;
@@ -34,7 +33,7 @@ export async function stopContainer(
   if (state.state === "running" && timeoutMs > 0) {
     if (!entry.stopSignalled) {
       entry.stopSignalled = true;
-      await sendSignal(entry, signalNumber(entry.record.stopSignal), "init");
+      entry.stopSignalled = await sendSignal(deps, entry, signalNumber(entry.record.stopSignal), "init");
     }
     if (await endsWithin(entry, timeoutMs, signal)) return;
   }
@@ -47,25 +46,46 @@ export async function killContainer(
   entry: ContainerEntry,
   signal: AbortSignal,
 ): Promise<void> {
-  await sendSignal(entry, constants.signals.SIGKILL, "all");
+  await sendSignal(deps, entry, constants.signals.SIGKILL, "all");
   if (await endsWithin(entry, shimDeadlineMs, signal)) return;
-  await deps.launcher.destroy({ id: entry.id, cgroup: deps.cgroupOf(entry), timeoutMs: cgroupDeadlineMs });
-  if (await endsWithin(entry, shimDeadlineMs, signal)) return;
-  const { state } = entry.record;
-  if (!isAlive(state)) return;
-  throw new RuntimeError(
-    "deadline-exceeded",
-    `container ${entry.id} does not die: process ${state.pid} ${await blockedWhere(state.pid)}`,
-  );
+  try {
+    await deps.launcher.destroy({ id: entry.id, cgroup: deps.cgroupOf(entry), timeoutMs: cgroupDeadlineMs });
+  } catch (thrown) {
+    const { state } = entry.record;
+    if (!isAlive(state)) return;
+    const { code, message } = asRuntimeError(thrown);
+    const where = await blockedWhere(state.pid);
+    throw new RuntimeError(
+      code,
+      `container ${entry.id} does not die: process ${state.pid} ${where}: ${message}`,
+      {
+        cause: thrown,
+      },
+    );
+  }
+  if (await endsWithin(entry, shimReportMs, signal)) return;
+  // Nothing of it runs any more, and its shim does not say so: it hangs or is gone.
+  await recordUnseenEnd(deps, entry, "killed through its cgroup, since its shim did not answer");
 }
 
-/** A shim that is gone or hangs is no failure yet: the deadline that follows finds out. */
-async function sendSignal(entry: ContainerEntry, number: number, scope: "init" | "all"): Promise<void> {
+/** A shim that is gone, hangs or fails ends nothing here: the deadline that follows finds out, and harder means do. */
+async function sendSignal(
+  deps: StopContainerDeps,
+  entry: ContainerEntry,
+  number: number,
+  scope: "init" | "all",
+): Promise<boolean> {
   try {
     await entry.shim?.kill(number, scope, { timeoutMs: shimDeadlineMs });
-  } catch (error) {
-    const expected = ["unavailable", "deadline-exceeded", "failed-precondition", "not-found"] as const;
-    if (!expected.some((code) => hasCode(error, code))) throw error;
+    return true;
+  } catch (thrown) {
+    const { message } = asRuntimeError(thrown);
+    deps.logger.debug("a signal did not reach a container", {
+      container: entry.id,
+      signal: number,
+      error: message,
+    });
+    return false;
   }
 }
 

@@ -28,12 +28,15 @@ export async function stopPod(deps: StopPodDeps, entry: PodEntry, job: Job): Pro
     });
   }
   await Promise.allSettled(entry.arriving);
-  await job.stage("processes", () =>
+  const processes = job.stage("processes", () =>
     collectFailures([...entry.containers].map((container) => stopContainer(deps, container, 0, job.signal))),
   );
-  await job.stage("network", () =>
+  await processes.catch(() => undefined);
+  // A process that hangs in the kernel holds no address back; its namespaces stay until it is gone.
+  const network = job.stage("network", () =>
     deps.networks.detach(entry.id, job, AbortSignal.timeout(deps.networkTimeoutMs)),
   );
+  await collectFailures([processes, network]);
   await job.stage("namespaces", () => removeNamespaces(deps, entry.record));
   const stopped = entry.record.state;
   if (stopped.state === "not-ready") {
