@@ -33,6 +33,15 @@ function show(what: string, containers: readonly TestContainer[]): void {
   console.log(`${what}: Pss ${mean((memory) => memory.pss)} kB, own ${mean((memory) => memory.own)} kB`);
 }
 
+/** Shim and log writer together. */
+function showWithWriter(what: string, container: TestContainer): void {
+  const pid = container.created.shimPid;
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
+  const writer = children.find((child) => readFileSync(`/proc/${child}/comm`, "utf8").trim() === "berth-log");
+  const both = [pid, ...(writer === undefined ? [] : [writer])].map(memoryOf);
+  console.log(`${what}: Pss ${both.map((memory) => `${memory.pss} kB`).join(" and ")}`);
+}
+
 async function idle(host: TestHost): Promise<TestContainer> {
   const script = `while read line; do [ $line = log ] && yes ${"x".repeat(99)} | head -c ${outputBytes}; echo; done`;
   const container = await host.create(["sh", "-c", script], { request: { stdin: "open" } });
@@ -72,12 +81,12 @@ show("it after 100 added processes", [first]);
 const session = await first.shim.attach({ stdin: true, stdout: false, stderr: false }, {}, wait);
 await session.writeStdin(Buffer.from("echo\n"));
 await sleep(500);
-show("it while its log's writer waits", [first]);
+showWithWriter("it and its log's writer, after one line", first);
 const before = performance.now();
 await session.writeStdin(Buffer.from("log\n"));
 while (statSync(first.logPath).size < logBytes) await sleep(20);
 console.log(`1 GB of log, ${((performance.now() - before) / 1000).toFixed(1)} s`);
-show("it right after", [first]);
+showWithWriter("it and its log's writer, right after", first);
 await sleep(quietMs);
 show("it after 21 s of quiet", [first]);
 show(`${idleShims} shims at the end`, containers);
