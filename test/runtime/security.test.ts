@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { chmod, copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import type { Capability } from "../../src/cri/types/runtime/v1/Capability.ts";
 import type { LinuxContainerSecurityContext } from "../../src/cri/types/runtime/v1/LinuxContainerSecurityContext.ts";
 import { TestDaemon } from "../harness/daemon.ts";
 import { busyboxEntries, importImage } from "../harness/images.ts";
@@ -83,9 +84,10 @@ for (const [what, security, ids, groups] of [
       groups,
     );
     const [, uid, gid] = /^uid=(\d+)\S* gid=(\d+)/.exec(ids) ?? [];
-    assert.equal(status.user?.linux?.uid, uid);
-    assert.equal(status.user.linux.gid, gid);
-    assert.deepEqual(status.user.linux.supplemental_groups.map(Number), groups);
+    const shown = status.user?.linux;
+    assert.equal(shown?.uid, uid);
+    assert.equal(shown?.gid, gid);
+    assert.deepEqual(shown?.supplemental_groups.map(Number), groups);
   });
 }
 
@@ -122,7 +124,7 @@ for (const [what, security, message] of [
 
 test("security: capabilities are added, dropped, and bounded to the daemon's", async () => {
   await using pod = await TestPod.run(daemon);
-  const effective = async (capabilities: LinuxContainerSecurityContext["capabilities"]): Promise<bigint> =>
+  const effective = async (capabilities: Capability): Promise<bigint> =>
     BigInt(`0x${await processField(pod, "CapEff", { security: { capabilities } })}`);
   const usual = await effective({});
   const netAdmin = 1n << 12n;
