@@ -250,7 +250,7 @@ test(
     assert.equal(descriptors(shimPid), before.descriptors);
     const children = readFileSync(`/proc/${shimPid}/task/${shimPid}/children`, "utf8").trim().split(" ");
     assert.ok(children.length <= 2, `children: ${children.join(" ")}`);
-    // Half a KB of garbage each until it is collected; a leak of the kind that the advisory is about is far more.
-    assert.ok(pss() <= before.pss + 640, `Pss ${before.pss} kB before, ${pss()} kB after`);
+    // Less than a KB of garbage each until 1 MB is collected; a leak of the advisory's kind is far more.
+    assert.ok(pss() <= before.pss + 1100, `Pss ${before.pss} kB before, ${pss()} kB after`);
   },
 );
