@@ -27,7 +27,10 @@ export function compileLua(...names: readonly string[]): LuaModule {
   writeFileSync(project, JSON.stringify(projectFor(entry, folder, names)));
   const tstl = join(root, "node_modules/typescript-to-lua/dist/tstl.js");
   const { status, stdout } = spawnSync(process.execPath, [tstl, "-p", project], { encoding: "utf8" });
-  if (status !== 0) throw new Error(`tstl: ${stdout}`);
+  if (status !== 0) {
+    rmSync(folder, { recursive: true });
+    throw new Error(`tstl: ${stdout}`);
+  }
   return {
     run: (script, args = [], input = "") => runLua(folder, script, args, input),
     [Symbol.dispose]: () => {
