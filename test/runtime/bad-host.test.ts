@@ -140,7 +140,7 @@ test("bad host: a full disk fails with words, leaves nothing, and work goes on w
     const later = await Promise.all(Array.from({ length: 6 }, () => TestPod.run(daemon, { annotations })));
     assert.equal(await pod.output("echo room"), "room\n");
     const list = async () =>
-      (await daemon.runtime.ListPodSandbox({})).items.map(({ id, state }) => [id, state]);
+      (await daemon.runtime.ListPodSandbox({})).items.map(({ id, state }) => `${id} ${state}`).toSorted();
     const before = await list();
     assert.equal(before.length, 8);
     await daemon.end("SIGKILL");
