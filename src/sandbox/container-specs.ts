@@ -39,12 +39,22 @@ export interface BuiltSpec {
   readonly createSources: readonly string[];
 }
 
+/** An image's account files, as text; absent is no such file. */
+interface AccountFiles {
+  readonly passwd: string | undefined;
+  readonly group: string | undefined;
+}
+
+/** Images whose account files are kept in memory; most have a few hundred bytes of them. */
+const maxKnownAccounts = 64;
+
 /** Devices found below one requested folder; more is a mistake. */
 const maxDevicesPerFolder = 1024;
 
 /** Looks up what a container's spec is made from; the making itself is pure and lies in src/oci. */
 export class ContainerSpecs {
   readonly #deps: ContainerSpecsDeps;
+  readonly #accounts = new Map<string, AccountFiles>();
 
   constructor(deps: ContainerSpecsDeps) {
     this.#deps = deps;
@@ -53,10 +63,7 @@ export class ContainerSpecs {
   /** The user of a container's first process, by the image's own account files. */
   async resolveUser(image: Image, config: ContainerConfig): Promise<ResolvedUser> {
     const { security } = config;
-    const [passwd, group] = await Promise.all([
-      this.#accountFile(image, "/etc/passwd"),
-      this.#accountFile(image, "/etc/group"),
-    ]);
+    const { passwd, group } = await this.#accountFiles(image);
     return resolveUser({
       imageUser: image.process.user,
       supplementalGroups: security.supplementalGroups,
@@ -120,6 +127,21 @@ export class ContainerSpecs {
         .filter(({ image: of }) => of === undefined)
         .map(({ hostPath }) => hostPath),
     };
+  }
+
+  /** Read once for an image, whose content never changes. */
+  async #accountFiles(image: Image): Promise<AccountFiles> {
+    const known = this.#accounts.get(image.id);
+    if (known !== undefined) return known;
+    const [passwd, group] = await Promise.all([
+      this.#accountFile(image, "/etc/passwd"),
+      this.#accountFile(image, "/etc/group"),
+    ]);
+    const [oldest] = this.#accounts.keys();
+    if (this.#accounts.size >= maxKnownAccounts && oldest !== undefined) this.#accounts.delete(oldest);
+    const files = { passwd, group };
+    this.#accounts.set(image.id, files);
+    return files;
   }
 
   async #accountFile(image: Image, path: string): Promise<string | undefined> {

@@ -56,7 +56,7 @@ export async function createContainer(
     const built = await deps.specs.build(pod.record, record, image, user, profiles);
     const filter = await deps.seccompFilters.filter(built.spec.linux?.seccomp);
     undo.defer(() => rm(paths.folder, { recursive: true, force: true }));
-    await writeBundle(paths, built.spec, filter);
+    writeBundle(paths, built.spec, filter);
     return { built, filter };
   });
   if (record.logPath !== "") await mkdir(dirname(record.logPath), { recursive: true, mode: 0o755 });

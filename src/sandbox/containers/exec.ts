@@ -37,7 +37,7 @@ export async function openExec(
   if (state.state !== "running" || shim === undefined) {
     throw new RuntimeError("failed-precondition", `container ${entry.id} is ${state.state}, not running`);
   }
-  const { process, seccompFilter } = await readExecTemplate(deps.paths.container(entry.id));
+  const { process, seccompFilter } = readExecTemplate(deps.paths.container(entry.id));
   return shim.exec(
     {
       process: buildExecProcess(process, { args: request.args, tty: request.tty }),
