@@ -11,11 +11,11 @@ import { containerRecord, podRecord } from "./records.fixture.ts";
 
 async function withStore(use: (store: Store, reopen: () => Promise<Store>) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "berth-inventory-"));
-  let store = await openStore(folder);
+  let store = await openStore(join(folder, "store"));
   try {
     await use(store, async () => {
       await store.close();
-      store = await openStore(folder);
+      store = await openStore(join(folder, "store"));
       return store;
     });
   } finally {

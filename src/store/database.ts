@@ -55,7 +55,7 @@ export class Database {
   }
 
   async get(key: string): Promise<string | undefined> {
-    return (await this.#level.get(key));
+    return this.#level.get(key);
   }
 
   /** Keys and values from `gte` up to and without `lt`, in order. */

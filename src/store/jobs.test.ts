@@ -13,14 +13,14 @@ async function openJournal(): Promise<
   AsyncDisposable & { journal: JobJournal; reopen: () => Promise<JobJournal> }
 > {
   const folder = await mkdtemp(join(tmpdir(), "berth-jobs-"));
-  let store = await openStore(folder);
+  let store = await openStore(join(folder, "store"));
   let time = 0n;
   const clock = (): bigint => ++time;
   return {
     journal: new JobJournal(store, clock),
     reopen: async () => {
       await store.close();
-      store = await openStore(folder);
+      store = await openStore(join(folder, "store"));
       return new JobJournal(store, clock);
     },
     [Symbol.asyncDispose]: async () => {

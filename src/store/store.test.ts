@@ -15,12 +15,12 @@ test("store: records survive closing, bigints included", async () => {
   await using folder = await temporaryFolder();
   const record = { name: "a", createdAt: 1_700_000_000_123_456_789n };
   {
-    const store = await openStore(folder.path);
+    const store = await openStore(join(folder.path, "store"));
     const pods = store.table<typeof record>("pods", jsonCodec());
     await store.write([pods.put("x", record), pods.put("y", record), pods.delete("y")], "disk");
     await store.close();
   }
-  const store = await openStore(folder.path);
+  const store = await openStore(join(folder.path, "store"));
   const pods = store.table<typeof record>("pods", jsonCodec());
   const damaged: string[] = [];
   assert.deepEqual(await pods.entries((key) => damaged.push(key)), new Map([["x", record]]));
@@ -32,7 +32,7 @@ test("store: records survive closing, bigints included", async () => {
 
 test("store: a damaged record is named and left out", async () => {
   await using folder = await temporaryFolder();
-  const store = await openStore(folder.path);
+  const store = await openStore(join(folder.path, "store"));
   const pods = store.table<{ ok: boolean }>("pods", jsonCodec());
   const neighbour = store.table<string>("podsets", jsonCodec());
   await store.write([{ kind: "put", key: "pods/bad", value: "{" }, pods.put("good", { ok: true })], "memory");

@@ -144,6 +144,8 @@ test("launcher: a client that hangs up midway through a creation leaves nothing"
 });
 
 function cgroupNames(): string[] {
+  // The last suite to end takes the parent along.
+  if (!existsSync(`${unifiedRoot}/berth-test`)) return [];
   return (
     readdirSync(`${unifiedRoot}/berth-test`, { withFileTypes: true })
       .map((entry) => entry.name)
