@@ -1,5 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { eventually } from "./requests.ts";
 import type { World } from "./world.ts";
 
 /** What pods and containers leave traces in: compared before and after, it must be the same. */
@@ -12,7 +13,10 @@ export interface Leftovers {
   readonly files: readonly string[];
 }
 
-/** Looks at a world from inside. Names that differ from look to look (process ids) are left out. */
+/** A pod's link that is off its bridge vanishes up to a second after the answer: the kernel takes its time. */
+const detachedLinks = "ip -o link show type veth | grep -v ' master ' || true";
+
+/** Looks at a world from inside, once what is on its way out is gone. Names that differ from look to look (process ids) are left out. */
 export async function leftovers(world: World): Promise<Leftovers> {
   const lines = async (script: string): Promise<string[]> => {
     const text = await world.must("sh", "-c", script);
@@ -21,6 +25,10 @@ export async function leftovers(world: World): Promise<Leftovers> {
       .filter((line) => line !== "")
       .toSorted();
   };
+  await eventually(
+    async () => ((await world.must("sh", "-c", detachedLinks)) === "" ? true : undefined),
+    "deleted links to be gone",
+  );
   return {
     mounts: await lines("cut -d' ' -f5 /proc/self/mountinfo"),
     links: await lines("ip -o link | sed 's/^[0-9]*: //; s/[@:].*//'"),

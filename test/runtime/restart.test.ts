@@ -62,7 +62,8 @@ for (const [what, happen] of Object.entries(endings)) {
     {
       await using pod = await TestPod.run(daemon, hostile);
       await using shared = await TestPod.withNamespaces(daemon, { pid: "POD" });
-      const running = await pod.start("trap 'exit 9' TERM; sleep 1000 & wait", hostile);
+      const running = await pod.start("trap 'exit 9' TERM; touch /ready; sleep 1000 & wait", hostile);
+      await untilTrapped(running);
       const sharing = await shared.start("exec sleep 1000");
       const created = await pod.create("echo at last; exit 3");
       const ended = await pod.finish("exit 4");
@@ -202,7 +203,8 @@ test("restart: a daemon of a newer build takes over shims of the older one and r
   const clean = await leftovers(world);
   {
     await using pod = await TestPod.run(daemon);
-    const old = await pod.start("trap 'exit 7' TERM; sleep 1000 & wait");
+    const old = await pod.start("trap 'exit 7' TERM; touch /ready; sleep 1000 & wait");
+    await untilTrapped(old);
     const launcher = await pidOf("berth-launcher");
     await daemon.end("SIGTERM");
     await daemon.restart(newer);
@@ -217,6 +219,11 @@ test("restart: a daemon of a newer build takes over shims of the older one and r
   }
   assert.deepEqual(await leftovers(world), clean);
 });
+
+/** A container's shell has set its trap: a signal sent earlier would simply end it. */
+async function untilTrapped(id: string): Promise<void> {
+  await execSync(daemon, id, "sh", "-c", "until [ -e /ready ]; do sleep 0.01; done");
+}
 
 /** A build whose shim program differs by a comment: its build id is another one. */
 async function copyOfBuild(): Promise<string> {

@@ -214,6 +214,17 @@ function removeEmptyParents(): void {
   }
 }
 
+/** Waits until the log has a line of this form: what a container writes first may come after its first exec. */
+export async function untilLogged(container: TestContainer, form: RegExp): Promise<string[]> {
+  const deadline = Date.now() + wait.timeoutMs;
+  for (;;) {
+    const lines = container.logLines();
+    if (lines.some((line) => form.test(line))) return lines;
+    if (Date.now() > deadline) assert.fail(`no line like ${String(form)} in ${JSON.stringify(lines)}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 /** Lines of a CRI log as `stream tag text`. */
 export function logLinesOf(path: string): string[] {
   const text = readFileSync(path, "utf8");

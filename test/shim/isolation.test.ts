@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, readlinkSync, symlinkSync, writeFil
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { SpecNamespace } from "../../src/core/oci-runtime-spec.ts";
-import { type SpecChange, TestHost, makeRootfs, plainMounts, wait } from "./host.ts";
+import { type SpecChange, TestHost, makeRootfs, plainMounts, untilLogged, wait } from "./host.ts";
 
 let host: TestHost;
 before(async () => {
@@ -103,9 +103,9 @@ test("namespaces: a user namespace, with maps of several lines; exec enters it",
   );
   assert.equal((await session.exit).exitCode, 0);
   assert.match(seen, /^1000\n\s+0\s+100000\s+1000\n\s+1000\s+300000\s+64536\n$/);
+  const lines = await untilLogged(container, /-rw-r--r-- +1 0/);
+  assert.match(lines[0] ?? "", /stdout F 0$/);
   await container.shim.delete(wait);
-  assert.match(container.logLines()[0] ?? "", /stdout F 0$/);
-  assert.match(container.logLines().join("\n"), /-rw-r--r-- +1 0/);
 });
 
 test("namespaces: a time namespace with its offsets; exec enters it", async () => {
@@ -117,8 +117,9 @@ test("namespaces: a time namespace with its offsets; exec enters it", async () =
   });
   await container.shim.start(wait);
   assert.ok(Number(await host.exec(container, "cut -d. -f1 /proc/uptime")) > 10_000_000);
+  const [line = ""] = await untilLogged(container, /\d/);
+  assert.ok(Number(line.slice("stdout F ".length)) > 10_000_000);
   await container.shim.delete(wait);
-  assert.ok(Number((container.logLines()[0] ?? "").slice("stdout F ".length)) > 10_000_000);
 });
 
 test("attributes: scheduler, I/O priority, personality, affinity, oom_score_adj", async () => {

@@ -237,7 +237,8 @@ test("stats: a daemon that takes over measures what its predecessor started", as
     config,
     scriptConfig(`echo x >/file; ${work}; exec sleep 1000`),
   );
-  assert.equal((await execSync(daemon, id, "cat", "/file")).stdout, "x\n");
+  const made = await execSync(daemon, id, "sh", "-c", "until [ -s /file ]; do sleep 0.01; done; cat /file");
+  assert.equal(made.stdout, "x\n");
   // Time is counted in ticks of a hundredth of a second on some kernels.
   await eventually(async () => {
     const { cpu } = await containerStats(id);
