@@ -10,3 +10,17 @@ export interface Job {
   /** Keeps a line of text with the current stage, such as a plugin's output; cut at `maxJobNoteBytes`. */
   note(text: string): void;
 }
+
+/** How far one part of a job is, such as a layer of a pull. */
+export interface PartProgress {
+  /** Such as the digest of a layer. */
+  readonly name: string;
+  /** What it waits for or does, in a word. */
+  readonly stage: string;
+  /** The host that sends or takes it; empty where there is none, or none yet. */
+  readonly peer: string;
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+  /** Since its transfer began; 0 before. */
+  readonly bytesPerSecond: number;
+}

@@ -23,6 +23,8 @@ export interface ImageDraft {
   /** Limits work on layers together with others of the same key. */
   readonly queue: string;
   source(layer: Descriptor): LayerSource;
+  /** Told of every layer that is in the store. */
+  readonly landed?: (layer: Descriptor) => void;
 }
 
 /** Brings an image in: its layers in parallel, then its documents, then the records that make it visible. */
@@ -40,16 +42,17 @@ export function createCommitter(layout: Layout, catalog: Catalog, layers: LayerS
   /** Fetches all; the first failure ends the others, and all have ended when this does. */
   const obtainAll = async (draft: ImageDraft, signal: AbortSignal): Promise<void> => {
     const failed = new AbortController();
-    const work = draft.layers.map((descriptor, index) => {
+    const work = draft.layers.map(async (descriptor, index) => {
       const diffId = draft.config.diffIds[index];
       if (diffId === undefined) throw mismatch(draft);
-      return layers.obtain({
+      await layers.obtain({
         diffId,
         source: draft.source(descriptor),
         what: `layer ${descriptor.digest} of ${draft.name}`,
         queue: draft.queue,
         signal: AbortSignal.any([signal, failed.signal]),
       });
+      draft.landed?.(descriptor);
     });
     const first: { thrown?: unknown } = {};
     await Promise.all(

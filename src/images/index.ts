@@ -1,6 +1,5 @@
 export { openImages, type FilesystemUsage, type ImageStore, type ImageStoreSettings } from "./image-store.ts";
 export type { PullRequest, PullResult } from "./pull.ts";
-export type { LayerProgress } from "./progress.ts";
 export type { RegistryAuth } from "./registry/credentials.ts";
 export type { ImportRequest } from "./archive/import.ts";
 export type { HostImageRequest } from "./host/from-host.ts";

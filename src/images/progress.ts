@@ -1,71 +1,85 @@
 import type { Digest } from "../core/digest.ts";
-import type { Descriptor } from "./documents.ts";
+import type { PartProgress } from "../core/job.ts";
 
-/** How far one layer of a pull is. */
-export interface LayerProgress {
+/**
+ * Where a layer's transfer is. `ready`: it was here, or there, already, or somebody else brought it.
+ *
+ * ```
+ *            ┌──► ready
+ *   waiting ─┤
+ *            └──► transferring ──► finishing ──► done
+ * ```
+ */
+export type TransferStage = "waiting" | "transferring" | "finishing" | "done" | "ready";
+
+/** A layer of a pull or a push, as far as following it needs. */
+export interface Part {
   readonly digest: Digest;
-  /** The registry's host or the mirror that sends it; empty before it is known. */
-  readonly host: string;
-  readonly sizeBytes: number;
-  readonly receivedBytes: number;
-  /** Since the download began; 0 before. */
-  readonly bytesPerSecond: number;
-  /** `shared`: it was here already, or another pull fetches it. */
-  readonly stage: "shared" | "downloading" | "done";
+  readonly size: number;
 }
 
-/** Follows the layers of one pull. */
+/** Follows the layers of one pull or push. */
 export interface Progress {
   started(digest: Digest): void;
-  received(digest: Digest, bytes: number, host: string): void;
-  finished(digest: Digest): void;
-  /** A line for each layer that was downloaded. */
+  moved(digest: Digest, bytes: number, peer: string): void;
+  /** All bytes have come or gone; what is left is to unpack or to confirm them. */
+  transferred(digest: Digest): void;
+  /** The layer is where it is wanted. */
+  landed(digest: Digest): void;
+  /** A line for each layer that was transferred. */
   summary(): readonly string[];
 }
 
-/** Starts to follow; `onProgress` gets a fresh list with every change. */
+/** Least time between two reports of bytes; changes of a stage are reported at once. */
+const minReportMs = 100;
+
+/** Starts to follow; `onProgress` gets a fresh list now, with every change of a stage, and now and then between. */
 export function createProgress(
-  layers: readonly Descriptor[],
-  onProgress: ((layers: readonly LayerProgress[]) => void) | undefined,
+  direction: "from" | "to",
+  parts: readonly Part[],
+  onProgress: ((parts: readonly PartProgress[]) => void) | undefined,
 ): Progress {
-  const states = new Map<Digest, LayerProgress>();
+  const states = new Map<Digest, PartProgress & { readonly stage: TransferStage }>();
   const times = new Map<Digest, Span>();
-  for (const { digest, size } of layers) {
-    states.set(digest, {
-      digest,
-      host: "",
-      sizeBytes: size,
-      receivedBytes: 0,
-      bytesPerSecond: 0,
-      stage: "shared",
-    });
+  let reportedAt = 0;
+  for (const { digest, size } of parts) {
+    const nothing = { peer: "", doneBytes: 0, totalBytes: size, bytesPerSecond: 0 };
+    states.set(digest, { name: digest, stage: "waiting", ...nothing });
   }
-  const change = (digest: Digest, part: Partial<LayerProgress>): void => {
+  const report = (): void => {
+    reportedAt = performance.now();
+    onProgress?.([...states.values()]);
+  };
+  const change = (digest: Digest, part: Partial<PartProgress & { readonly stage: TransferStage }>): void => {
     const state = states.get(digest);
     if (state === undefined) return;
     states.set(digest, { ...state, ...part });
-    onProgress?.([...states.values()]);
+    if (part.stage !== undefined || performance.now() - reportedAt >= minReportMs) report();
   };
+  report();
   return {
     started: (digest) => {
       times.set(digest, { from: performance.now() });
-      change(digest, { receivedBytes: 0, bytesPerSecond: 0, stage: "downloading" });
+      change(digest, { doneBytes: 0, bytesPerSecond: 0, stage: "transferring" });
     },
-    received: (digest, receivedBytes, host) => {
+    moved: (digest, doneBytes, peer) => {
       const seconds = secondsOf(times.get(digest));
-      change(digest, { host, receivedBytes, bytesPerSecond: Math.round(receivedBytes / seconds) });
+      change(digest, { peer, doneBytes, bytesPerSecond: Math.round(doneBytes / seconds) });
     },
-    finished: (digest) => {
+    transferred: (digest) => {
       const time = times.get(digest);
       if (time !== undefined) time.to = performance.now();
-      change(digest, { stage: "done" });
+      change(digest, { stage: "finishing" });
+    },
+    landed: (digest) => {
+      change(digest, { stage: times.has(digest) ? "done" : "ready" });
     },
     summary: () =>
       [...times].map(([digest, time]) => {
-        const { host, receivedBytes = 0 } = states.get(digest) ?? {};
+        const { peer, doneBytes = 0 } = states.get(digest) ?? {};
         const seconds = secondsOf(time);
-        const rate = (receivedBytes / seconds / 1e6).toFixed(1);
-        return `layer ${digest}: ${receivedBytes} bytes from ${host ?? ""} in ${seconds.toFixed(2)} s, ${rate} MB/s`;
+        const rate = (doneBytes / seconds / 1e6).toFixed(1);
+        return `layer ${digest}: ${doneBytes} bytes ${direction} ${peer ?? ""} in ${seconds.toFixed(2)} s, ${rate} MB/s`;
       }),
   };
 }

@@ -1,8 +1,8 @@
 import type { Digest } from "../core/digest.ts";
 import { RuntimeError } from "../core/errors.ts";
 import type { Image } from "../core/image.ts";
-import type { Job } from "../core/job.ts";
-import { digestOf, type Committer } from "./commit.ts";
+import type { Job, PartProgress } from "../core/job.ts";
+import { digestOf, type Committer, type ImageDraft } from "./commit.ts";
 import {
   acceptedTypes,
   maxDocumentBytes,
@@ -12,7 +12,7 @@ import {
   type Document,
 } from "./documents.ts";
 import { choosePlatform, formatPlatform, type Platform } from "./platform.ts";
-import { createProgress, type LayerProgress, type Progress } from "./progress.ts";
+import { createProgress, type Progress } from "./progress.ts";
 import { formatReference, nameOf, parseReference, type ImageRef } from "./reference.ts";
 import { leaveAll, readBlob, readManifest, readSmallBlob } from "./registry/blob.ts";
 import {
@@ -36,8 +36,8 @@ export interface PullRequest {
   readonly platform?: Platform;
   readonly job: Job;
   readonly signal: AbortSignal;
-  /** Told whenever a layer got further. */
-  readonly onProgress?: (layers: readonly LayerProgress[]) => void;
+  /** Told of the layers, a few times a second. */
+  readonly onProgress?: (layers: readonly PartProgress[]) => void;
 }
 
 /** The image that a pull brought, or found to be here already. */
@@ -84,25 +84,27 @@ export async function pullImage(context: PullContext, request: PullRequest): Pro
   );
   const config = parseConfig(configBytes.toString("utf8"), `config of ${name}`);
   requirePlatform(config.platform, platform, name);
-  const progress = createProgress(manifest.document.layers, request.onProgress);
+  const progress = createProgress("from", manifest.document.layers, request.onProgress);
   const repoDigest = `${nameOf(reference)}@${manifest.topDigest}`;
-  const image = await job.stage("layers", () =>
-    context.committer.commit(
-      {
-        name,
-        manifestBytes: manifest.bytes,
-        configBytes,
-        config,
-        layers: manifest.document.layers,
-        tags: reference.digest === undefined ? [name] : [],
-        repoDigests: [repoDigest],
-        queue: reference.registry,
-        source: (layer) => layerSource(session, layer, name, progress),
-      },
-      signal,
-    ),
-  );
-  for (const line of progress.summary()) job.note(line);
+  const draft: ImageDraft = {
+    name,
+    manifestBytes: manifest.bytes,
+    configBytes,
+    config,
+    layers: manifest.document.layers,
+    tags: reference.digest === undefined ? [name] : [],
+    repoDigests: [repoDigest],
+    queue: reference.registry,
+    source: (layer) => layerSource(session, layer, name, progress),
+    landed: ({ digest }) => {
+      progress.landed(digest);
+    },
+  };
+  const image = await job.stage("layers", async () => {
+    const committed = await context.committer.commit(draft, signal);
+    for (const line of progress.summary()) job.note(line);
+    return committed;
+  });
   return { image, reference: repoDigest };
 }
 
@@ -141,7 +143,7 @@ function layerSource(
   const senders = new Set<Endpoint>();
   const onProgress = (bytes: number, from: Endpoint): void => {
     senders.add(from);
-    progress.received(layer.digest, bytes, from.host);
+    progress.moved(layer.digest, bytes, from.host);
   };
   return {
     kind: "stream",
@@ -150,7 +152,7 @@ function layerSource(
       yield* readBlob({ session, ...layer, what, signal, onProgress });
       // These are the right bytes: what fails from here on fails whoever sends them.
       senders.clear();
-      progress.finished(layer.digest);
+      progress.transferred(layer.digest);
     },
     isWorthAnother: (thrown) => {
       const isWorth = leaveAll(session, senders, thrown);

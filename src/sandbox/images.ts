@@ -19,6 +19,9 @@ export class Images {
         reference,
         ...(auth === undefined ? {} : { auth }),
         job,
+        onProgress: (layers) => {
+          job.progress(layers);
+        },
         // Nothing comes of a pull that nobody waits for: unlike other jobs it ends with its caller.
         signal: AbortSignal.any([job.signal, signal]),
       });

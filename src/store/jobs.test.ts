@@ -97,3 +97,22 @@ test("jobs: what ran when the daemon ended is aborted at the next start", async 
     [["RunPodSandbox", "aborted"]],
   );
 });
+
+test("jobs: progress shows while a job runs, and is neither on disk nor with what has ended", async () => {
+  await using fixture = await openJournal();
+  const gate = Promise.withResolvers<undefined>();
+  const layer = { name: "a", stage: "transferring", peer: "r", totalBytes: 2, bytesPerSecond: 1 };
+  const running = fixture.journal.run(request, never, async (job) => {
+    job.progress([{ ...layer, doneBytes: 0 }]);
+    job.progress([{ ...layer, doneBytes: 1 }]);
+    await gate.promise;
+  });
+  while (fixture.journal.list()[0]?.progress === undefined) await new Promise(setImmediate);
+  assert.deepEqual(fixture.journal.list()[0]?.progress, [{ ...layer, doneBytes: 1 }]);
+  const crashed = await fixture.reopen();
+  await crashed.load();
+  assert.equal(crashed.list()[0]?.progress, undefined);
+  gate.resolve(undefined);
+  await running;
+  assert.equal(fixture.journal.list()[0]?.progress, undefined);
+});

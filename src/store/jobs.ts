@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../core/clock.ts";
 import { asRuntimeError, RuntimeError } from "../core/errors.ts";
-import type { Job } from "../core/job.ts";
+import type { Job, PartProgress } from "../core/job.ts";
 import { maxJobNoteBytes } from "../core/limits.ts";
 import { jsonCodec } from "./codec.ts";
 import type { Store, Table } from "./store.ts";
@@ -40,8 +40,16 @@ export interface JobRecord {
   readonly startedAt: bigint;
   readonly endedAt?: bigint;
   readonly stages: readonly JobStage[];
+  /** Only while it runs, and never on disk. */
+  readonly progress?: readonly PartProgress[];
   readonly result: string;
   readonly error: string;
+}
+
+/** A job that can also tell how far it is. */
+export interface ReportingJob extends Job {
+  /** Replaces what `berth jobs` shows of its parts; kept in memory alone. */
+  progress(parts: readonly PartProgress[]): void;
 }
 
 /** What to run, and how it is found again. */
@@ -107,7 +115,11 @@ export class JobJournal {
    * Runs `work` as a job, or joins the running job with the same key. When `signal` aborts, this caller stops waiting
    * and gets its reason; the job goes on.
    */
-  async run<T>(request: JobRequest, signal: AbortSignal, work: (job: Job) => Promise<T>): Promise<T> {
+  async run<T>(
+    request: JobRequest,
+    signal: AbortSignal,
+    work: (job: ReportingJob) => Promise<T>,
+  ): Promise<T> {
     const joined = request.key === undefined ? undefined : this.#byKey.get(request.key);
     const running = joined ?? this.#start(request, work);
     return abandonable(running.outcome as Promise<T>, signal);
@@ -128,7 +140,7 @@ export class JobJournal {
     await Promise.allSettled(outcomes);
   }
 
-  #start<T>(request: JobRequest, work: (job: Job) => Promise<T>): Running {
+  #start<T>(request: JobRequest, work: (job: ReportingJob) => Promise<T>): Running {
     const abort = new AbortController();
     const startedAt = this.#clock();
     const id = newJobId(startedAt);
@@ -154,7 +166,11 @@ export class JobJournal {
     return running;
   }
 
-  async #perform<T>(running: Running, request: JobRequest, work: (job: Job) => Promise<T>): Promise<T> {
+  async #perform<T>(
+    running: Running,
+    request: JobRequest,
+    work: (job: ReportingJob) => Promise<T>,
+  ): Promise<T> {
     let result: T;
     try {
       if (request.kept === "journal") {
@@ -174,7 +190,8 @@ export class JobJournal {
   }
 
   async #end(running: Running, request: JobRequest, outcome: Partial<JobRecord>): Promise<void> {
-    const record: JobRecord = { ...running.record, ...outcome, endedAt: this.#clock() };
+    const { progress: _progress, ...kept } = running.record;
+    const record: JobRecord = { ...kept, ...outcome, endedAt: this.#clock() };
     running.record = record;
     this.#running.delete(record.id);
     if (request.key !== undefined) this.#byKey.delete(request.key);
@@ -196,7 +213,7 @@ export class JobJournal {
     return writes;
   }
 
-  #jobOf(running: Running): Job {
+  #jobOf(running: Running): ReportingJob {
     return {
       id: running.record.id,
       signal: running.abort.signal,
@@ -220,6 +237,9 @@ export class JobJournal {
         const stage = running.record.stages[index];
         if (stage === undefined || stage.notes.length >= maxNotesPerStage) return;
         amendStage(running, index, { notes: [...stage.notes, text.slice(0, maxJobNoteBytes)] });
+      },
+      progress: (parts) => {
+        running.record = { ...running.record, progress: parts };
       },
     };
   }

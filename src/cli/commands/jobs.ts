@@ -1,8 +1,10 @@
 import { RuntimeError } from "../../core/errors.ts";
 import type { Job__Output } from "../../cri/types/berth/v1/Job.ts";
+import type { JobPart__Output } from "../../cri/types/berth/v1/JobPart.ts";
 import { defineCommand } from "../command.ts";
-import { age, duration, shortId, time } from "../format.ts";
+import { age, duration, shortId, size, time } from "../format.ts";
 import { print, printList } from "../print.ts";
+import { partLine } from "../progress.ts";
 import { fields, printable } from "../table.ts";
 
 /** Lines that fit a screen. */
@@ -16,7 +18,7 @@ export const jobs = defineCommand({
   usage: "[JOB]",
   summary: "List requests that run or have run, or show one with its stages.",
   details: [
-    "A job that is running tells in its last stage what it waits for. One that was aborted ran when the daemon ended.",
+    "A job that is running tells in its last stage what it waits for, and in its parts how far each layer is. One that was aborted ran when the daemon ended.",
   ],
   options: {
     active: { kind: "flag", short: "a", doc: "Only jobs that are running." },
@@ -95,7 +97,17 @@ function took(job: Job__Output, now: number): string {
 function lastWords(job: Job__Output): string {
   if (job.error !== "") return job.error;
   const stage = job.stages.at(-1);
-  return job.state === "running" && stage !== undefined ? `at ${stage.name}` : " ";
+  if (job.state !== "running" || stage === undefined) return " ";
+  return [`at ${stage.name}`, ...transferred(job.parts)].join(", ");
+}
+
+/** All parts together; nothing where none is to be transferred. */
+function transferred(parts: readonly JobPart__Output[]): readonly string[] {
+  const moving = parts.filter(({ stage }) => stage !== "ready");
+  if (moving.length === 0) return [];
+  const sum = (of: (part: JobPart__Output) => string): number =>
+    moving.reduce((total, part) => total + Number(of(part)), 0);
+  return [`${size(sum((part) => part.done_bytes))} of ${size(sum((part) => part.total_bytes))}`];
 }
 
 function shortSubject(subject: string): string {
@@ -127,5 +139,6 @@ function describe(job: Job__Output, now: number): string {
       ...(job.error === "" ? [] : [["error", job.error] as const]),
     ]),
     ...(stages.length === 0 ? [] : ["", "stages", ...stages]),
+    ...(job.parts.length === 0 ? [] : ["", "parts", ...job.parts.map((part) => `  ${partLine(part)}`)]),
   ].join("\n");
 }

@@ -3,6 +3,7 @@ import { RuntimeError } from "../../core/errors.ts";
 import type { AuthConfig } from "../../cri/types/runtime/v1/AuthConfig.ts";
 import { defineCommand } from "../command.ts";
 import { print } from "../print.ts";
+import { withProgress } from "../progress.ts";
 
 export const pull = defineCommand({
   name: "pull",
@@ -16,9 +17,11 @@ export const pull = defineCommand({
   words: { least: 1, most: 1 },
   run: async (context, options, [image = ""]) => {
     const auth = await readAuth(options.username, options["password-stdin"], context.terminal.stdin);
-    const { image_ref } = await context.client.image.PullImage(
-      { image: { image }, auth },
-      { deadlineMs: Infinity, signal: context.signal },
+    const { image_ref } = await withProgress(context, { kind: "PullImage", subject: image }, () =>
+      context.client.image.PullImage(
+        { image: { image }, auth },
+        { deadlineMs: Infinity, signal: context.signal },
+      ),
     );
     print(context, { image, image_ref }, () => image_ref);
     return 0;

@@ -41,5 +41,13 @@ function jobToProto(job: JobRecord): Job {
     })),
     result: job.result,
     error: job.error,
+    parts: (job.progress ?? []).map((part) => ({
+      name: part.name,
+      stage: part.stage,
+      peer: part.peer,
+      done_bytes: String(part.doneBytes),
+      total_bytes: String(part.totalBytes),
+      bytes_per_second: String(part.bytesPerSecond),
+    })),
   };
 }
