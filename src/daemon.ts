@@ -85,6 +85,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
       environment: process.env,
       pinned: config.pinnedImages,
       maxLayerBytes: config.maxLayerBytes,
+      keepBlobs: config.keepBlobs,
       onDamaged: (what) => {
         logger.error("damaged image data is left out", { what });
       },

@@ -137,6 +137,14 @@ export const settings = {
     [],
     "Image references, `*` allowed, that garbage collection never removes.",
   ),
+  keepBlobs: choice(
+    "images.keep_blobs",
+    ["local", "all"],
+    "local",
+    "Compressed layers that stay on disk beside their trees: local keeps those that no registry can send again " +
+      "(imported, committed, made from the host), all keeps every one, for as much more disk as `berth images` says " +
+      "that an image has. What is not kept is fetched again by digest where it is needed.",
+  ),
   maxLayerBytes: whole(
     "images.max_layer_bytes",
     64 * 1024 ** 3,

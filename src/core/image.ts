@@ -33,6 +33,8 @@ export interface Image {
   readonly manifest: Digest;
   /** Lowest layer first. */
   readonly layers: readonly Digest[];
+  /** The layers in their compressed form, in the same order; what of them is kept on disk, the image keeps there. */
+  readonly blobs?: readonly Digest[];
   readonly process: ImageProcess;
   /** Compressed layers, config and manifest together, as registries count. */
   readonly sizeBytes: number;

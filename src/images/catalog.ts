@@ -45,8 +45,10 @@ export interface Catalog {
   /** Makes a layer whose folder is in place known; its record is written with the image that needs it. */
   addLayer(layer: Layer): void;
   /** Makes a blob whose file is in place known. */
-  addBlob(digest: Digest): void;
+  addBlob(digest: Digest, sizeBytes: number): void;
   hasBlob(digest: Digest): boolean;
+  /** Size of every blob that is here: documents and kept layers. */
+  readonly blobs: ReadonlyMap<Digest, number>;
   /** Commits an image whose layers and blobs are in place; its tags leave other images. */
   putImage(image: Image): Promise<Image>;
   /** Removes an image's record; absent is no error. */
@@ -65,7 +67,8 @@ export interface CatalogState {
   readonly images: Map<Digest, Image>;
   readonly layers: Map<Digest, Layer>;
   readonly snapshots: Map<string, Snapshot>;
-  readonly blobs: Set<Digest>;
+  /** Sizes in bytes. */
+  readonly blobs: Map<Digest, number>;
 }
 
 export function openCatalog(layout: Layout, store: Store, tables: ImageTables, state: CatalogState): Catalog {
@@ -77,7 +80,8 @@ export function openCatalog(layout: Layout, store: Store, tables: ImageTables, s
   const referenced = (): Set<Digest> => {
     const found = new Set(leases.keys());
     for (const image of images.values()) {
-      for (const digest of [image.id, image.manifest, ...image.layers]) found.add(digest);
+      for (const digest of [image.id, image.manifest, ...image.layers, ...(image.blobs ?? [])])
+        found.add(digest);
     }
     for (const snapshot of snapshots.values()) for (const digest of snapshot.layers) found.add(digest);
     return found;
@@ -86,7 +90,7 @@ export function openCatalog(layout: Layout, store: Store, tables: ImageTables, s
   const collect = async (): Promise<void> => {
     const kept = referenced();
     const goneLayers = [...layers.values()].filter((layer) => !kept.has(layer.diffId));
-    const goneBlobs = [...blobs].filter((digest) => !kept.has(digest));
+    const goneBlobs = [...blobs.keys()].filter((digest) => !kept.has(digest));
     // Forgotten before the first wait, so that nobody begins to use what is about to go.
     for (const layer of goneLayers) layers.delete(layer.diffId);
     for (const digest of goneBlobs) blobs.delete(digest);
@@ -147,8 +151,9 @@ export function openCatalog(layout: Layout, store: Store, tables: ImageTables, s
     snapshots,
     lease: () => createLease(leases),
     addLayer: (layer) => void layers.set(layer.diffId, layer),
-    addBlob: (digest) => void blobs.add(digest),
+    addBlob: (digest, sizeBytes) => void blobs.set(digest, sizeBytes),
     hasBlob: (digest) => blobs.has(digest),
+    blobs,
     putImage: (image) =>
       exclusive(() =>
         onDisk(layout.root, `image ${image.id}`, () => putImage(image)).catch(async (thrown: unknown) => {

@@ -2,6 +2,7 @@ import { parseDigest, type Digest } from "../core/digest.ts";
 import { createHash } from "node:crypto";
 import { RuntimeError } from "../core/errors.ts";
 import type { Image } from "../core/image.ts";
+import { adoptBlob, type BlobPolicy } from "./blobs.ts";
 import type { Catalog } from "./catalog.ts";
 import { onDisk } from "./disk-errors.ts";
 import type { Descriptor, ImageConfig } from "./documents.ts";
@@ -32,11 +33,26 @@ export interface Committer {
   commit(draft: ImageDraft, signal: AbortSignal): Promise<Image>;
 }
 
-export function createCommitter(layout: Layout, catalog: Catalog, layers: LayerStore): Committer {
+export function createCommitter(
+  layout: Layout,
+  catalog: Catalog,
+  layers: LayerStore,
+  kept: BlobPolicy,
+): Committer {
   const putBlob = async (digest: Digest, bytes: Uint8Array): Promise<void> => {
     if (catalog.hasBlob(digest)) return;
     await writeDurably(layout, blobPath(layout, digest), bytes);
-    catalog.addBlob(digest);
+    catalog.addBlob(digest, bytes.length);
+  };
+
+  /** Files of tmp came from no registry: they are kept in either case, since nothing could send them again. */
+  const keepFiles = async (draft: ImageDraft): Promise<void> => {
+    for (const layer of draft.layers) {
+      const source = draft.source(layer);
+      if (source.kind !== "file" || catalog.hasBlob(layer.digest)) continue;
+      await adoptBlob(layout, source.path, layer.digest);
+      catalog.addBlob(layer.digest, layer.size);
+    }
   };
 
   /** Fetches all; the first failure ends the others, and all have ended when this does. */
@@ -48,6 +64,7 @@ export function createCommitter(layout: Layout, catalog: Catalog, layers: LayerS
       await layers.obtain({
         diffId,
         source: draft.source(descriptor),
+        ...(kept === "all" && { keep: descriptor }),
         what: `layer ${descriptor.digest} of ${draft.name}`,
         queue: draft.queue,
         signal: AbortSignal.any([signal, failed.signal]),
@@ -71,12 +88,14 @@ export function createCommitter(layout: Layout, catalog: Catalog, layers: LayerS
     const id = digestOf(draft.configBytes);
     const manifest = digestOf(draft.manifestBytes);
     const lease = catalog.lease();
-    lease.add([id, manifest, ...draft.config.diffIds]);
+    const blobs = draft.layers.map(({ digest }) => digest);
+    lease.add([id, manifest, ...draft.config.diffIds, ...blobs]);
     try {
       await obtainAll(draft, signal);
       await onDisk(layout.root, `image ${draft.name}`, async () => {
         await putBlob(manifest, draft.manifestBytes);
         await putBlob(id, draft.configBytes);
+        await keepFiles(draft);
       });
       const downloaded = draft.layers.reduce((sum, layer) => sum + layer.size, 0);
       return await catalog.putImage({
@@ -85,6 +104,7 @@ export function createCommitter(layout: Layout, catalog: Catalog, layers: LayerS
         repoDigests: draft.repoDigests,
         manifest,
         layers: draft.config.diffIds,
+        blobs,
         process: draft.config.process,
         sizeBytes: downloaded + draft.manifestBytes.length + draft.configBytes.length,
         pinned: false,

@@ -1,10 +1,13 @@
 import { join } from "node:path";
 import { systemClock, type Clock } from "../core/clock.ts";
 import { RuntimeError } from "../core/errors.ts";
+import type { Digest } from "../core/digest.ts";
 import type { ContainerId } from "../core/ids.ts";
 import type { Image } from "../core/image.ts";
 import type { Store } from "../store/index.ts";
 import { importArchive, type ImportRequest } from "./archive/import.ts";
+import { saveArchive, type SavedImage } from "./archive/save.ts";
+import { openBlobs, readDocuments, type BlobPolicy } from "./blobs.ts";
 import { imageTables, openCatalog, type Catalog } from "./catalog.ts";
 import { createCommitter } from "./commit.ts";
 import { buildFromHost, type HostImageRequest } from "./host/from-host.ts";
@@ -13,12 +16,13 @@ import { openLayers } from "./layers.ts";
 import { createLimiter } from "./limiter.ts";
 import { isPinned } from "./pinned.ts";
 import { hostPlatform } from "./platform.ts";
-import { pullImage, type PullRequest, type PullResult } from "./pull.ts";
+import { fetchAgain, pullImage, type PullRequest, type PullResult } from "./pull.ts";
 import { readLayerSidecar, recover } from "./recover.ts";
 import { openDockerConfig } from "./registry/docker-config.ts";
 import { openHttp } from "./registry/http.ts";
 import { openMirrors } from "./registry/mirrors.ts";
 import { readProxies, type Environment } from "./registry/proxy.ts";
+import { formatReference, parseReference } from "./reference.ts";
 import { resolveImage } from "./resolve.ts";
 import { lowersOf, openSnapshots, type Snapshot } from "./snapshots.ts";
 import { readMerged, type ViewLayer } from "./view.ts";
@@ -44,6 +48,8 @@ export interface ImageStoreSettings {
   readonly environment?: Environment;
   /** Reference patterns, `*` allowed, that garbage collection leaves. */
   readonly pinned: readonly string[];
+  /** Compressed layers that stay on disk; `local` where absent. */
+  readonly keepBlobs?: BlobPolicy;
   /** Told of records and files that were found damaged at start. */
   readonly onDamaged: (what: string) => void;
   readonly clock?: Clock;
@@ -66,6 +72,11 @@ export interface ImageStore {
   pull(request: PullRequest): Promise<PullResult>;
   /** Brings in every image of an OCI layout tar or a `docker save` tar. */
   import(request: ImportRequest): Promise<Image[]>;
+  /**
+   * Writes images, by the names that {@link resolve} takes, as a tar of OCI and `docker save` at once; digests stay.
+   * What an id names keeps its tags, a tag stands for itself alone. Throws `not-found` before the first byte.
+   */
+  save(names: readonly string[], signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** Makes an image of the host's own binaries and the libraries they need. */
   fromHost(request: HostImageRequest): Promise<Image>;
   /** By id, tag, repository digest, or a unique prefix of an id; `invalid-argument` for text that is none of these. */
@@ -102,7 +113,7 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
   await catalog.collect();
   const unpacker = { luajit, program: settings.unpacker, maxLayerBytes };
   const layers = openLayers(layout, catalog, unpacker, createLimiter(maxLayersAtOnce));
-  const committer = createCommitter(layout, catalog, layers);
+  const committer = createCommitter(layout, catalog, layers, settings.keepBlobs ?? "local");
   const snapshots = openSnapshots(layout, catalog);
   const stallTimeoutMs = settings.stallTimeoutMs ?? defaultStallTimeoutMs;
   const http = openHttp(
@@ -114,6 +125,9 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
   const mirrors = openMirrors(settings.certsDir, policy);
   const stored = openDockerConfig(settings.dockerConfig);
   const pullContext = { http, policy, mirrors, stored, platform, committer };
+  const blobs = openBlobs(layout, catalog, (image, layer, signal) =>
+    fetchAgain(pullContext, image, layer, signal),
+  );
   const clock = settings.clock ?? systemClock;
   const shown = (image: Image): Image => ({
     ...image,
@@ -127,9 +141,21 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
     },
     import: async (request) => (await importArchive({ layout, platform, committer }, request)).map(shown),
     fromHost: async (request) => shown(await buildFromHost({ layout, platform, committer }, request)),
+    save: async function* (names, signal) {
+      const chosen = chooseSaved(catalog.images, names);
+      const lease = catalog.lease();
+      for (const { image } of chosen) lease.add([image.id, image.manifest, ...(image.blobs ?? [])]);
+      try {
+        const saved: SavedImage[] = [];
+        for (const one of chosen) saved.push({ ...one, documents: await readDocuments(layout, one.image) });
+        yield* saveArchive(saved, blobs, signal);
+      } finally {
+        lease.release();
+        await catalog.collect();
+      }
+    },
     resolve: (text) => {
-      if (text === "") throw new RuntimeError("invalid-argument", "no image is named");
-      const found = resolveImage(catalog.images, text);
+      const found = resolveImage(catalog.images, named(text));
       return found === undefined ? undefined : shown(found);
     },
     list: () => [...catalog.images.values()].map(shown),
@@ -153,16 +179,46 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
   };
 }
 
+function named(text: string): string {
+  if (text === "") throw new RuntimeError("invalid-argument", "no image is named");
+  return text;
+}
+
+/** Images by their names, each once with every name that was given for it. */
+function chooseSaved(
+  images: ReadonlyMap<Digest, Image>,
+  names: readonly string[],
+): Omit<SavedImage, "documents">[] {
+  const chosen = new Map<Digest, Omit<SavedImage, "documents">>();
+  for (const name of names) {
+    const image = resolveImage(images, named(name));
+    if (image === undefined) throw new RuntimeError("not-found", `image ${name} not found`);
+    const tag = image.tags.find((known) => isSameTag(known, name));
+    const tags = [...(chosen.get(image.id)?.tags ?? []), ...(tag === undefined ? [] : [tag])];
+    chosen.set(image.id, { image, tags: [...new Set(tags)] });
+  }
+  // Only ids were given for it: it keeps the names it has.
+  return [...chosen.values()].map((one) => (one.tags.length > 0 ? one : { ...one, tags: one.image.tags }));
+}
+
+function isSameTag(tag: string, name: string): boolean {
+  try {
+    return formatReference(parseReference(name)) === tag;
+  } catch {
+    return false;
+  }
+}
+
 function usageOf(layout: Layout, catalog: Catalog, clock: Clock): FilesystemUsage {
   let usedBytes = 0;
-  let inodesUsed = 0;
+  // A sidecar for each image; documents and kept layers.
+  let inodesUsed = catalog.images.size + catalog.blobs.size;
+  for (const sizeBytes of catalog.blobs.values()) usedBytes += sizeBytes;
   for (const layer of catalog.layers.values()) {
     usedBytes += layer.sizeBytes;
     // Its folder and its sidecar besides the tree.
     inodesUsed += layer.inodes + 2;
   }
-  // Manifest, config and sidecar.
-  inodesUsed += catalog.images.size * 3;
   return { mountpoint: layout.root, usedBytes, inodesUsed, timestamp: clock() };
 }
 

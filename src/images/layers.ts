@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Digest } from "../core/digest.ts";
 import { RuntimeError } from "../core/errors.ts";
 import type { Layer } from "../core/image.ts";
+import { keepBlob, type BlobId } from "./blobs.ts";
 import type { Catalog } from "./catalog.ts";
 import { onDisk } from "./disk-errors.ts";
 import { shortName, syncFolder, temporaryPath, writeSynced, type Layout } from "./layout.ts";
@@ -21,6 +22,8 @@ export interface LayerSidecar {
 export interface LayerRequest {
   readonly diffId: Digest;
   readonly source: LayerSource;
+  /** Keeps the bytes of a stream as this blob; absent keeps the tree alone. */
+  readonly keep?: BlobId;
   /** Begins the text of errors, such as `layer sha256:… of registry/name:tag`. */
   readonly what: string;
   /** Work for one key is limited: the registry's host, or `local`. */
@@ -54,7 +57,7 @@ export function openLayers(
     const work = async (): Promise<Layer> => {
       const release = await limiter.acquire(request.queue, controller.signal);
       try {
-        const layer = await fetchUntilGood(layout, unpacker, request, controller.signal);
+        const layer = await fetchUntilGood({ layout, catalog, unpacker }, request, controller.signal);
         catalog.addLayer(layer);
         return layer;
       } catch (thrown) {
@@ -115,17 +118,22 @@ async function untilAborted<T>(work: Promise<T>, { signal, what }: LayerRequest)
   }
 }
 
+interface FetchContext {
+  readonly layout: Layout;
+  readonly catalog: Catalog;
+  readonly unpacker: UnpackerSettings;
+}
+
 /** Fetches a layer again where the bytes that failed came from a mirror and another host is left. */
 async function fetchUntilGood(
-  layout: Layout,
-  unpacker: UnpackerSettings,
+  context: FetchContext,
   request: LayerRequest,
   signal: AbortSignal,
 ): Promise<Layer> {
   const { source } = request;
   for (;;) {
     try {
-      return await fetchLayer(layout, unpacker, request, signal);
+      return await fetchLayer(context, request, signal);
     } catch (thrown) {
       const isWorthAnother = source.kind === "stream" && source.isWorthAnother?.(thrown) === true;
       if (signal.aborted || !isWorthAnother) throw thrown;
@@ -135,20 +143,31 @@ async function fetchUntilGood(
 
 /** Unpacks into tmp, then puts tree and sidecar in place by one rename: a layer is committed or invisible. */
 async function fetchLayer(
-  layout: Layout,
-  unpacker: UnpackerSettings,
-  { diffId, source, what }: LayerRequest,
+  { layout, catalog, unpacker }: FetchContext,
+  { diffId, source, keep, what }: LayerRequest,
   signal: AbortSignal,
 ): Promise<Layer> {
   const temporary = temporaryPath(layout, "layer");
+  await using keeper =
+    keep === undefined || source.kind === "file" || catalog.hasBlob(keep.digest)
+      ? undefined
+      : keepBlob(layout, keep);
+  const taken: LayerSource =
+    keeper === undefined || source.kind === "file"
+      ? source
+      : { kind: "stream", open: (ended) => keeper.tee(source.open(ended)) };
   try {
     return await onDisk(layout.root, what, async () => {
       await mkdir(join(temporary, "fs"), { recursive: true, mode: 0o755 });
       // The unpacker syncs what it wrote.
-      const report = await unpackLayer(unpacker, join(temporary, "fs"), source, what, signal);
+      const report = await unpackLayer(unpacker, join(temporary, "fs"), taken, what, signal);
       if (report.diffId !== diffId) {
         const text = `${what}: uncompressed it is ${report.diffId}, the image's config says ${diffId}`;
         throw new RuntimeError("failed-precondition", text);
+      }
+      if (keep !== undefined && keeper !== undefined) {
+        await keeper.commit();
+        catalog.addBlob(keep.digest, keep.size);
       }
       return await commitLayer(layout, temporary, diffId, report);
     });

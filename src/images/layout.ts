@@ -2,12 +2,13 @@ import { chmod, mkdir, open, rename, rm, type FileHandle } from "node:fs/promise
 import { dirname, join } from "node:path";
 import { randomBytes } from "node:crypto";
 import { digestHex, type Digest } from "../core/digest.ts";
+import { RuntimeError } from "../core/errors.ts";
 
 /**
  * Where things lie below the images' root, 0700:
  *
  * ```
- * blobs/sha256/<hex>        manifests and configs, as the registry sent them
+ * blobs/sha256/<hex>        manifests and configs, as the registry sent them; compressed layers that are kept
  * images/<hex>.json         sidecar of an image, named by its id
  * layers/<folder>/fs        an unpacked layer; beside it layer.json, its sidecar
  * containers/<id>/{upper,work}
@@ -41,7 +42,7 @@ export async function makeLayout(root: string): Promise<Layout> {
   return layout;
 }
 
-/** The file of a manifest or config. */
+/** The file of a manifest, a config or a compressed layer. */
 export function blobPath(layout: Layout, digest: Digest): string {
   return join(layout.blobs, digestHex(digest));
 }
@@ -80,6 +81,19 @@ export async function writeSynced(path: string, data: string | Uint8Array): Prom
     await file.writeFile(data);
     await file.sync();
   });
+}
+
+/** Reads a file of ours whole; throws `internal` where it is larger than `maxBytes` or cannot be read. */
+export async function readSmallFile(path: string, maxBytes: number, what: string): Promise<Buffer> {
+  try {
+    return await withFile(path, "r", async (file) => {
+      const { size } = await file.stat();
+      if (size > maxBytes) throw new Error(`it is larger than ${maxBytes} bytes`);
+      return await file.readFile();
+    });
+  } catch (error) {
+    throw new RuntimeError("internal", `${what}: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /** Makes a folder's entries durable. */

@@ -108,10 +108,45 @@ export async function pullImage(context: PullContext, request: PullRequest): Pro
   return { image, reference: repoDigest };
 }
 
+/**
+ * Streams a layer that was here before from the repositories that its image came from, with the node's own credentials.
+ * Throws `failed-precondition` where the image came from no registry, else what the last of them answered.
+ */
+export async function* fetchAgain(
+  context: PullContext,
+  image: Image,
+  layer: Descriptor,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const what = `layer ${layer.digest} of image ${image.tags[0] ?? image.id}`;
+  let last = new RuntimeError(
+    "failed-precondition",
+    `${what}: its compressed form is not kept, and no registry is known that has it`,
+  );
+  for (const repoDigest of image.repoDigests) {
+    const session = await openPullSession(context, { job: silent }, parseReference(repoDigest));
+    let started = false;
+    try {
+      for await (const chunk of readBlob({ session, ...layer, what, signal })) {
+        started = true;
+        yield chunk;
+      }
+      return;
+    } catch (thrown) {
+      // What was handed out cannot be taken back: another repository would begin anew.
+      if (started || !(thrown instanceof RuntimeError)) throw thrown;
+      last = thrown;
+    }
+  }
+  throw last;
+}
+
+const silent: Pick<Job, "note"> = { note: () => undefined };
+
 /** A session with the hosts that answer for the registry, and with what each is sent. */
 async function openPullSession(
   context: PullContext,
-  { auth, job }: PullRequest,
+  { auth, job }: { readonly auth?: RegistryAuth; readonly job: Pick<Job, "note"> },
   { registry, repository }: ImageRef,
 ): Promise<Session> {
   if (auth?.serverAddress && readCredentials(auth, registry).kind === "none") {

@@ -4,6 +4,7 @@ import { digestHex, isDigest, type Digest } from "../core/digest.ts";
 import type { Image, Layer } from "../core/image.ts";
 import type { Store, Write } from "../store/index.ts";
 import type { CatalogState, ImageTables, Snapshot } from "./catalog.ts";
+import { listBlobSizes } from "./blobs.ts";
 import { imageSidecar, writeDurably, type Layout } from "./layout.ts";
 import type { LayerSidecar } from "./layers.ts";
 
@@ -24,10 +25,11 @@ export async function recover(
   };
   const writes: Write[] = [];
   const layers = await recoverLayers(layout, tables, writes, damaged);
-  const images = await recoverImages(layout, tables, layers, writes, damaged);
+  const blobs = await listBlobs(layout);
+  const images = await recoverImages(layout, tables, { layers, blobs }, writes, damaged);
   const snapshots = await recoverSnapshots(layout, tables, writes, damaged);
   if (writes.length > 0) await store.write(writes, "disk");
-  return { layers, images, snapshots, blobs: await listBlobs(layout) };
+  return { layers, images, snapshots, blobs };
 }
 
 type Damaged = (key: string, reason: string) => void;
@@ -73,11 +75,10 @@ export async function readLayerSidecar(layout: Layout, folder: string): Promise<
 async function recoverImages(
   layout: Layout,
   tables: ImageTables,
-  layers: ReadonlyMap<Digest, Layer>,
+  { layers, blobs }: Pick<CatalogState, "layers" | "blobs">,
   writes: Write[],
   damaged: Damaged,
 ): Promise<Map<Digest, Image>> {
-  const blobs = await listBlobs(layout);
   const isWhole = (image: Image): boolean =>
     image.layers.every((diffId) => layers.has(diffId)) && blobs.has(image.id) && blobs.has(image.manifest);
   const images = new Map<Digest, Image>();
@@ -143,9 +144,9 @@ async function recoverSnapshots(
   return records;
 }
 
-async function listBlobs(layout: Layout): Promise<Set<Digest>> {
-  const names = (await readdir(layout.blobs)).map((name) => `sha256:${name}`);
-  return new Set(names.filter(isDigest));
+async function listBlobs(layout: Layout): Promise<Map<Digest, number>> {
+  const names = (await readdir(layout.blobs)).filter((name) => isDigest(`sha256:${name}`));
+  return await listBlobSizes(layout, names);
 }
 
 async function empty(folder: string): Promise<void> {
