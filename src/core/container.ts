@@ -105,6 +105,8 @@ export interface Container {
   readonly imageId: string;
   /** The repository digest the image was pulled by, or its id. */
   readonly imageRef: string;
+  /** Ids of the images that its volumes show, by container path; absent is none. */
+  readonly volumeImages?: Readonly<Record<string, string>>;
   /** Nanoseconds since the epoch. */
   readonly createdAt: bigint;
   readonly bootId: string;

@@ -75,7 +75,7 @@ const input: ContainerSpecInput = {
   ],
   files: { hosts: "/p/hosts" },
   pins: { network: "/n/net", ipc: "/n/ipc", uts: "/n/uts" },
-  imageRoots: new Map(),
+  imageIds: new Map(),
   cgroupsPath: "/kubepods/pod1/c1",
   profiles: { runtimeDefault: defaultProfile },
   host: {

@@ -1,4 +1,4 @@
-import type { ContainerConfig } from "../core/container.ts";
+import type { ContainerConfig, ContainerMount } from "../core/container.ts";
 import { RuntimeError } from "../core/errors.ts";
 import type { ImageProcess } from "../core/image.ts";
 import type { Spec, SpecLinux, SpecProcess } from "../core/oci-runtime-spec.ts";
@@ -49,7 +49,8 @@ export interface ContainerSpecInput {
   readonly pins: PodPins;
   /** /proc path of the target's pid namespace, for pid mode `target`. */
   readonly targetPid?: string;
-  readonly imageRoots: ReadonlyMap<string, string>;
+  /** Ids of the images that volumes show. */
+  readonly imageIds: ReadonlyMap<ContainerMount, string>;
   /** `<cgroup_parent>/<container id>`, from the hierarchies' roots. */
   readonly cgroupsPath: string;
   readonly profiles: SeccompProfiles;
@@ -136,7 +137,6 @@ function buildLinux(
     host.seccomp,
     process.capabilities?.bounding ?? [],
   );
-  const user = pod.config.security.namespaces.user;
   return {
     namespaces: specNamespaces({
       podId: pod.id,
@@ -148,9 +148,7 @@ function buildLinux(
       privileged: security.privileged,
     }),
     // Beside the pinned namespace's path: the rootfs is id-mapped by them.
-    ...(user.mode === "pod"
-      ? { uidMappings: specIdMappings(user.uids), gidMappings: specIdMappings(user.gids) }
-      : {}),
+    ...idMappings(pod),
     cgroupsPath: input.cgroupsPath,
     resources: specResources(config.resources, host.cgroups, grant.rules),
     ...(grant.devices.length === 0 ? {} : { devices: grant.devices }),
@@ -160,6 +158,13 @@ function buildLinux(
     readonlyPaths: paths.readonly,
     ...(mountLabel === undefined ? {} : { mountLabel }),
   };
+}
+
+/** The mappings of the pod's user namespace, where it has one. */
+function idMappings(pod: Pod): Pick<SpecLinux, "uidMappings" | "gidMappings"> {
+  const { user } = pod.config.security.namespaces;
+  if (user.mode !== "pod") return {};
+  return { uidMappings: specIdMappings(user.uids), gidMappings: specIdMappings(user.gids) };
 }
 
 function mountPlan(input: ContainerSpecInput): MountPlan {
@@ -175,7 +180,8 @@ function mountPlan(input: ContainerSpecInput): MountPlan {
     files: input.files,
     readonlyRootfs,
     mounts: config.mounts,
-    imageRoots: input.imageRoots,
+    imageIds: input.imageIds,
+    idMappings: idMappings(pod),
   });
 }
 

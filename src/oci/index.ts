@@ -11,7 +11,7 @@ export { checkSysctls, podSysctls } from "./sysctls.ts";
 export { checkHostname } from "./hostname.ts";
 export { specResources, type CgroupFacts } from "./resources.ts";
 export { capabilityNames } from "./capabilities.ts";
-export { cleanContainerPath, type PodFiles } from "./mounts.ts";
+export { cleanContainerPath, imageMountSource, type PodFiles } from "./mounts.ts";
 export { specIdMappings, type PodPins } from "./namespaces.ts";
 export { type DeviceNode, type FoundDevice } from "./devices.ts";
 export { type LsmFacts } from "./lsm.ts";

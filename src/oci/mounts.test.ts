@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ContainerMount } from "../core/container.ts";
 import { type ErrorCode, hasCode } from "../core/errors.ts";
-import { defaultMounts, type MountPlan, planMounts } from "./mounts.ts";
+import { defaultMounts, type MountPlan, type MountRequest, planMounts } from "./mounts.ts";
 
 function mount(containerPath: string, part: Partial<ContainerMount> = {}): ContainerMount {
   return {
@@ -22,13 +22,18 @@ function mount(containerPath: string, part: Partial<ContainerMount> = {}): Conta
 const files = { hosts: "/p/hosts", hostname: "/p/hostname", resolvConf: "/p/resolv.conf", shm: "/p/shm" };
 const defaults = defaultMounts({ privileged: false, bindSys: false, cgroupOptions: [] });
 
-function plan(mounts: readonly ContainerMount[], readonlyRootfs = false): MountPlan {
+function plan(
+  mounts: readonly ContainerMount[],
+  readonlyRootfs = false,
+  idMappings: MountRequest["idMappings"] = {},
+): MountPlan {
   return planMounts({
     defaults,
     files,
     readonlyRootfs,
     mounts,
-    imageRoots: new Map([["/models", "/i/7/rootfs"]]),
+    imageIds: new Map(mounts.filter(({ image }) => image === "models:1").map((one) => [one, "sha256:7"])),
+    idMappings,
   });
 }
 
@@ -90,14 +95,15 @@ test("mounts: the pod's files are read-only where the root is, its /dev/shm is n
 });
 
 test("mounts: options", () => {
-  const image = { image: "docker.io/library/models:1", hostPath: "" };
+  const image = { image: "models:1", hostPath: "" };
   const table: readonly (readonly [Partial<ContainerMount>, string, string | undefined])[] = [
     [{}, "/h /models rbind,rprivate,rw", undefined],
     [{ readonly: true }, "/h /models rbind,rprivate,ro", undefined],
     [{ readonly: true, recursiveReadOnly: true }, "/h /models rbind,rprivate,rro", undefined],
     [{ propagation: "host-to-container" }, "/h /models rbind,rslave,rw", "slave"],
     [{ propagation: "bidirectional", readonly: true }, "/h /models rbind,rshared,ro", "shared"],
-    [image, "/i/7/rootfs /models rbind,rprivate,ro,noexec", undefined],
+    [image, "sha256:7 /models ro,nosuid,nodev", undefined],
+    [{ ...image, imageSubPath: "a/b" }, "sha256:7/a/b /models ro,nosuid,nodev", undefined],
   ];
   for (const [part, expected, propagation] of table) {
     const { mounts, rootfsPropagation } = plan([mount("/models", part)]);
@@ -111,6 +117,18 @@ test("mounts: id mappings", () => {
   const { mounts } = plan([mount("/a", { uidMappings: [mapping], gidMappings: [mapping] })]);
   const expected = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
   assert.deepEqual([mounts.at(-1)?.uidMappings, mounts.at(-1)?.gidMappings], [expected, expected]);
+});
+
+test("mounts: an image is seen through the pod's id mappings, where its mount has none of its own", () => {
+  const own = { containerId: 0, hostId: 100_000, length: 65_536 };
+  const pods = [{ containerID: 0, hostID: 200_000, size: 65_536 }];
+  const mapped = (part: Partial<ContainerMount>): unknown => {
+    const { mounts } = plan([mount("/m", part)], false, { uidMappings: pods, gidMappings: pods });
+    return mounts.at(-1)?.uidMappings?.[0]?.hostID;
+  };
+  assert.equal(mapped({}), undefined);
+  assert.equal(mapped({ image: "models:1" }), 200_000);
+  assert.equal(mapped({ image: "models:1", uidMappings: [own], gidMappings: [own] }), 100_000);
 });
 
 test("mounts: what is refused", () => {
@@ -128,7 +146,7 @@ test("mounts: what is refused", () => {
       "invalid-argument",
       /^RROUnsupported: .*host-to-container/,
     ],
-    ["/other", { image: "models:1" }, "failed-precondition", /^ImageVolumeMountFailed: image models:1/],
+    ["/a", { image: "models:2" }, "not-found", /^ImageVolumeMountFailed: mount \/a: image models:2/],
   ];
   for (const [path, part, code, message] of table) {
     assert.throws(

@@ -59,8 +59,10 @@ export interface MountRequest {
   readonly files: PodFiles;
   readonly readonlyRootfs: boolean;
   readonly mounts: readonly ContainerMount[];
-  /** Where an image volume's content is on the host, `image_sub_path` applied, by the mount's container path. */
-  readonly imageRoots: ReadonlyMap<string, string>;
+  /** Ids of the images that volumes show. */
+  readonly imageIds: ReadonlyMap<ContainerMount, string>;
+  /** The pod's, through which its images are seen where their mount says nothing else. */
+  readonly idMappings?: Pick<SpecMount, "uidMappings" | "gidMappings">;
 }
 
 /** A container's mounts and what they need of its root. */
@@ -75,7 +77,9 @@ export interface MountPlan {
  * of a default or of a pod's file at the same cleaned path, and one at /dev of all defaults below it.
  */
 export function planMounts(request: MountRequest): MountPlan {
-  const asked = request.mounts.map((mount) => requestedMount(mount, request.imageRoots));
+  const asked = request.mounts.map((mount) =>
+    mount.image === undefined ? hostMount(mount) : imageMount(mount, request),
+  );
   const taken = new Set(asked.map(({ destination }) => destination));
   const isFree = ({ destination }: SpecMount): boolean =>
     !taken.has(destination) && !(taken.has("/dev") && destination.startsWith("/dev/"));
@@ -111,40 +115,64 @@ function fileMounts(request: MountRequest): readonly SpecMount[] {
   );
 }
 
-function requestedMount(mount: ContainerMount, imageRoots: ReadonlyMap<string, string>): SpecMount {
-  const destination = cleanContainerPath(mount.containerPath);
-  if (mount.containerPath === "" || mount.containerPath.includes("\0") || destination === "/") {
+function hostMount(mount: ContainerMount): SpecMount {
+  const destination = destinationOf(mount);
+  // Not cleaned: across a symlink, `..` of the host's path means something else.
+  if (!posix.isAbsolute(mount.hostPath) || mount.hostPath.includes("\0")) {
     throw new RuntimeError(
       "invalid-argument",
-      `mounts: ${JSON.stringify(mount.containerPath)} is not a place for a mount`,
+      `mounts: host_path ${JSON.stringify(mount.hostPath)} of ${mount.containerPath} is not absolute`,
     );
   }
   return {
     destination,
     type: "bind",
-    source: sourceOf(mount, imageRoots),
-    options: [...optionsOf(mount)],
-    ...(mount.uidMappings.length === 0 ? {} : { uidMappings: specIdMappings(mount.uidMappings) }),
-    ...(mount.gidMappings.length === 0 ? {} : { gidMappings: specIdMappings(mount.gidMappings) }),
+    source: mount.hostPath,
+    options: ["rbind", propagationOptions[mount.propagation], accessOf(mount)],
+    ...mappingsOf(mount),
   };
 }
 
-function sourceOf(mount: ContainerMount, imageRoots: ReadonlyMap<string, string>): string {
-  if (mount.image !== undefined) {
-    const root = imageRoots.get(mount.containerPath);
-    if (root !== undefined) return root;
+/** A mount that shows an image: the shim finds its layers by destination and source. */
+function imageMount(mount: ContainerMount, { imageIds, idMappings }: MountRequest): SpecMount {
+  const destination = destinationOf(mount);
+  const id = imageIds.get(mount);
+  if (id === undefined) {
     // The kubelet knows this error by the first word of its text (cri-api pkg/errors).
     throw new RuntimeError(
-      "failed-precondition",
-      `ImageVolumeMountFailed: image ${mount.image} for ${mount.containerPath} is not mounted`,
+      "not-found",
+      `ImageVolumeMountFailed: mount ${destination}: image ${mount.image ?? ""} is not in the store`,
     );
   }
-  // Not cleaned: across a symlink, `..` of the host's path means something else.
-  if (posix.isAbsolute(mount.hostPath) && !mount.hostPath.includes("\0")) return mount.hostPath;
+  return {
+    destination,
+    type: "image",
+    source: imageMountSource(id, mount.imageSubPath),
+    options: ["ro", "nosuid", "nodev"],
+    ...idMappings,
+    ...mappingsOf(mount),
+  };
+}
+
+/** What a spec's mount of an image has as its source, for people and to tell two at one place apart. */
+export function imageMountSource(imageId: string, subPath: string): string {
+  return subPath === "" ? imageId : `${imageId}/${subPath}`;
+}
+
+function destinationOf({ containerPath }: ContainerMount): string {
+  const destination = cleanContainerPath(containerPath);
+  if (containerPath !== "" && !containerPath.includes("\0") && destination !== "/") return destination;
   throw new RuntimeError(
     "invalid-argument",
-    `mounts: host_path ${JSON.stringify(mount.hostPath)} of ${mount.containerPath} is not absolute`,
+    `mounts: ${JSON.stringify(containerPath)} is not a place for a mount`,
   );
+}
+
+function mappingsOf(mount: ContainerMount): Pick<SpecMount, "uidMappings" | "gidMappings"> {
+  return {
+    ...(mount.uidMappings.length === 0 ? {} : { uidMappings: specIdMappings(mount.uidMappings) }),
+    ...(mount.gidMappings.length === 0 ? {} : { gidMappings: specIdMappings(mount.gidMappings) }),
+  };
 }
 
 const propagationOptions = {
@@ -152,11 +180,6 @@ const propagationOptions = {
   "host-to-container": "rslave",
   bidirectional: "rshared",
 } as const;
-
-function optionsOf(mount: ContainerMount): readonly string[] {
-  if (mount.image !== undefined) return ["rbind", "rprivate", "ro", "noexec"];
-  return ["rbind", propagationOptions[mount.propagation], accessOf(mount)];
-}
 
 function accessOf(mount: ContainerMount): "rw" | "ro" | "rro" {
   if (!mount.recursiveReadOnly) return mount.readonly ? "ro" : "rw";

@@ -1,6 +1,6 @@
 import { readdir, stat } from "node:fs/promises";
 import { constants, type Stats } from "node:fs";
-import type { Container, ContainerConfig, ContainerDevice } from "../core/container.ts";
+import type { Container, ContainerConfig, ContainerDevice, ContainerMount } from "../core/container.ts";
 import type { Image } from "../core/image.ts";
 import { RuntimeError } from "../core/errors.ts";
 import { maxAccountFileBytes } from "../core/limits.ts";
@@ -76,25 +76,19 @@ export class ContainerSpecs {
     });
   }
 
-  /** The spec of a container; `profiles` are what its seccomp choice can mean. */
+  /** The spec of a container; `profiles` are what its seccomp choice can mean, `imageIds` the images of its volumes. */
   async build(
     pod: Pod,
     container: Container,
     image: Image,
     user: ResolvedUser,
     profiles: SeccompProfiles,
+    imageIds: ReadonlyMap<ContainerMount, string>,
   ): Promise<BuiltSpec> {
     const { config } = container;
     const paths = this.#deps.paths.pod(pod.id);
     const sharesIpc = pod.config.security.namespaces.ipc === "pod";
     const targetPid = this.#targetPid(config);
-    const imageMount = config.mounts.find((mount) => mount.image !== undefined);
-    if (imageMount !== undefined) {
-      throw new RuntimeError(
-        "unimplemented",
-        `ImageVolumeMountFailed: mount ${imageMount.containerPath}: image volumes are not supported`,
-      );
-    }
     const [cdiDevice] = config.cdiDevices;
     if (cdiDevice !== undefined) {
       throw new RuntimeError("unimplemented", `CDI_devices: ${cdiDevice}: CDI devices are not supported`);
@@ -115,7 +109,7 @@ export class ContainerSpecs {
       },
       pins: podNamespaces(paths, pod.config).pins,
       ...(targetPid === undefined ? {} : { targetPid }),
-      imageRoots: new Map(),
+      imageIds,
       cgroupsPath: this.#deps.cgroupOf(container),
       profiles,
       host: this.#deps.host,

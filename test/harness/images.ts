@@ -35,7 +35,17 @@ export async function importImage(
   entries: readonly RawEntry[],
   config: ImageProcessConfig = {},
 ): Promise<void> {
-  await sendArchive(daemon, reference, ociLayout(entries, config));
+  await importLayers(daemon, reference, [entries], config);
+}
+
+/** As {@link importImage}, of several layers, lowest first. */
+export async function importLayers(
+  daemon: TestDaemon,
+  reference: string,
+  layers: readonly (readonly RawEntry[])[],
+  config: ImageProcessConfig = {},
+): Promise<void> {
+  await sendArchive(daemon, reference, ociLayout(layers.map(buildTar), config));
 }
 
 /** Streams an archive to ImportImage. */
@@ -54,16 +64,18 @@ export function sendArchive(daemon: TestDaemon, reference: string, archive: Buff
   });
 }
 
-function ociLayout(entries: readonly RawEntry[], config: ImageProcessConfig): Buffer {
-  const layer = buildTar(entries);
+function ociLayout(layers: readonly Buffer[], config: ImageProcessConfig): Buffer {
   const architecture = process.arch === "arm64" ? "arm64" : "amd64";
-  const rootfs = { type: "layers", diff_ids: [digestOf(layer)] };
+  const rootfs = { type: "layers", diff_ids: layers.map(digestOf) };
   const image = json({ os: "linux", architecture, config, rootfs });
   const manifest = json({
     schemaVersion: 2,
     mediaType: "application/vnd.oci.image.manifest.v1+json",
     config: { mediaType: "application/vnd.oci.image.config.v1+json", ...descriptor(image) },
-    layers: [{ mediaType: "application/vnd.oci.image.layer.v1.tar", ...descriptor(layer) }],
+    layers: layers.map((layer) => ({
+      mediaType: "application/vnd.oci.image.layer.v1.tar",
+      ...descriptor(layer),
+    })),
   });
   const index = json({
     schemaVersion: 2,
@@ -72,7 +84,7 @@ function ociLayout(entries: readonly RawEntry[], config: ImageProcessConfig): Bu
   return buildTar([
     { name: "oci-layout", data: json({ imageLayoutVersion: "1.0.0" }) },
     { name: "index.json", data: index },
-    ...[manifest, image, layer].map((blob) => ({
+    ...[manifest, image, ...layers].map((blob) => ({
       name: `blobs/sha256/${digestOf(blob).slice("sha256:".length)}`,
       data: blob,
     })),

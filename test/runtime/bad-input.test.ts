@@ -180,7 +180,7 @@ for (const [what, change, expected, message] of [
   ],
   [
     "an image volume that is absent",
-    { mounts: [{ container_path: "/v", image: { image: "x.test/v:1" } }] },
+    { mounts: [{ container_path: "/v", image: { image: "x.test/v:1" }, readonly: true }] },
     undefined,
     /ImageVolumeMountFailed/,
   ],

@@ -167,6 +167,40 @@ for (const lowerdirPlus of [true, false]) {
   });
 }
 
+for (const lowerdirPlus of [true, false]) {
+  test(`images: two layers, and a folder of them, ${lowerdirPlus ? "by fsconfig(2)" : "by mount(2)"}`, async () => {
+    const layersDir = folder(`image-${lowerdirPlus}`);
+    for (const name of ["top", "base"]) {
+      mkdirSync(join(layersDir, name, "sub"), { recursive: true });
+      writeFileSync(join(layersDir, name, "sub", name), name);
+    }
+    const image = { source: "sha256:1", layersDir, lowers: ["top", "base"], lowerdirPlus };
+    const imageMounts = [
+      { ...image, destination: "/all", subPath: "" },
+      { ...image, destination: "/part", subPath: "sub" },
+    ];
+    const mounts = imageMounts.map(({ destination, source }) => ({
+      destination,
+      source,
+      type: "image",
+      options: ["ro"],
+    }));
+    const script = "ls /all/sub /part; touch /part/x 2>/dev/null || echo refused";
+    assert.equal(
+      await output(script, { mounts, request: { imageMounts } }),
+      "/all/sub:\nbase\ntop\n\n/part:\nbase\ntop\nrefused",
+    );
+  });
+}
+
+test("images: a mount without its layers is refused", async () => {
+  const mounts = [{ destination: "/i", type: "image", source: "sha256:1", options: ["ro"] }];
+  await assert.rejects(host.create(["true"], { mounts }), {
+    code: "invalid-argument",
+    message: /^ImageVolumeMountFailed: mount \/i: no layers of sha256:1 came along/,
+  });
+});
+
 test("overlay: paths far over 107 and 255 bytes, sockets included", async () => {
   const deep = folder("d".repeat(120) + "/" + "e".repeat(120) + "/" + "f".repeat(80));
   for (const name of ["upper", "work", "bundle"]) mkdirSync(join(deep, name));

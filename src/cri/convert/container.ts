@@ -100,7 +100,7 @@ export function containerStatusToProto(container: Container): ContainerStatus {
     image_id: container.imageId,
     labels: config.labels,
     annotations: config.annotations,
-    mounts: config.mounts.map(mountToProto),
+    mounts: config.mounts.map((mount) => mountToProto(mount, container.volumeImages)),
     log_path: container.logPath,
     resources: { linux: resourcesToProto(container.resources) },
     user: {
@@ -151,7 +151,8 @@ function mountFromProto(mount: Mount__Output, index: number): ContainerMount {
   const field = `config.mounts[${index}]`;
   const image = mount.image === null || mount.image.image === "" ? undefined : mount.image.image;
   if (image === undefined && mount.host_path === "") invalid(`${field}.host_path`, "empty");
-  if (image !== undefined && mount.host_path !== "") invalid(field, "has both image and host_path");
+  if (image !== undefined) checkImageMount(field, mount);
+  else if (mount.image_sub_path !== "") invalid(`${field}.image_sub_path`, "given without an image");
   return {
     containerPath: containerPath(`${field}.container_path`, mount.container_path),
     hostPath: image === undefined ? absolutePath(`${field}.host_path`, mount.host_path) : "",
@@ -166,6 +167,20 @@ function mountFromProto(mount: Mount__Output, index: number): ContainerMount {
   };
 }
 
+/** An image is shown read-only, and nothing is ever mounted below it that could cross to the node. */
+function checkImageMount(field: string, mount: Mount__Output): void {
+  if (mount.host_path !== "") invalid(field, "has both image and host_path");
+  if (!mount.readonly)
+    invalid(`${field}.readonly`, "false for an image, which can only be mounted read-only");
+  if (mount.propagation === "PROPAGATION_BIDIRECTIONAL") {
+    invalid(`${field}.propagation`, "bidirectional for an image, below which nothing is mounted");
+  }
+  const path = mount.image_sub_path;
+  if (path.startsWith("/") || path.includes("\0") || path.split("/").includes("..")) {
+    invalid(`${field}.image_sub_path`, `not a path inside the image: ${JSON.stringify(path)}`);
+  }
+}
+
 /** Relative destinations are taken from the root, as other runtimes do. */
 function containerPath(field: string, value: string): string {
   if (value === "") invalid(field, "empty");
@@ -173,7 +188,7 @@ function containerPath(field: string, value: string): string {
   return path === "/" ? invalid(field, "a mount over the root") : path.replace(/\/$/, "");
 }
 
-function mountToProto(mount: ContainerMount): MountProto {
+function mountToProto(mount: ContainerMount, volumeImages: Container["volumeImages"]): MountProto {
   return {
     container_path: mount.containerPath,
     host_path: mount.hostPath,
@@ -185,7 +200,10 @@ function mountToProto(mount: ContainerMount): MountProto {
     gidMappings: mount.gidMappings.map(mappingToProto),
     ...(mount.image === undefined
       ? {}
-      : { image: { image: mount.image }, image_sub_path: mount.imageSubPath }),
+      : {
+          image: { image: mount.image, image_ref: volumeImages?.[mount.containerPath] ?? "" },
+          image_sub_path: mount.imageSubPath,
+        }),
   };
 }
 

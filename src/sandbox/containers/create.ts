@@ -11,6 +11,13 @@ import { writeBundle } from "../bundle.ts";
 import type { ContainerSpecs } from "../container-specs.ts";
 import type { Inventory, PodEntry } from "../inventory.ts";
 import type { SeccompFilters } from "../seccomp-filters.ts";
+import {
+  findVolumeImages,
+  holdVolumeImages,
+  idsByPath,
+  volumeImageIds,
+  type VolumeImages,
+} from "./image-volumes.ts";
 import { destroyProcesses, watchShim, type EndDeps } from "./end.ts";
 import type { RemoveContainerDeps } from "./remove.ts";
 
@@ -38,10 +45,11 @@ export async function createContainer(
   requireReady(pod);
   const image = deps.images.resolve(config.image);
   if (image === undefined) throw new RuntimeError("not-found", `image ${config.image} not found`);
+  const volumes = findVolumeImages(deps.images, config);
   const user = await job.stage("user", () => deps.specs.resolveUser(image, config));
 
   await using undo = new AsyncDisposableStack();
-  const record = newRecord(deps, pod, config, image, user);
+  const record = newRecord(deps, pod, config, image, user, volumes);
   const entry = await deps.inventory.addContainer(pod, record);
   undo.defer(() => deps.inventory.removeContainer(entry));
 
@@ -50,10 +58,11 @@ export async function createContainer(
     return deps.images.prepare(entry.id, image);
   });
 
+  const imageMounts = await holdVolumeImages(deps.images, entry.id, volumes, deps.overlay.lowerdirPlus);
   const paths = deps.paths.container(entry.id);
   const { built, filter } = await job.stage("spec", async () => {
     const profiles = await deps.seccompFilters.profiles(config.security);
-    const built = await deps.specs.build(pod.record, record, image, user, profiles);
+    const built = await deps.specs.build(pod.record, record, image, user, profiles, volumeImageIds(volumes));
     const filter = await deps.seccompFilters.filter(built.spec.linux?.seccomp);
     undo.defer(() => rm(paths.folder, { recursive: true, force: true }));
     writeBundle(paths, built.spec, filter);
@@ -77,6 +86,7 @@ export async function createContainer(
         ...(filter === undefined ? {} : { seccompFilter: filter }),
         imageVolumes: built.imageVolumes,
         createSources: built.createSources,
+        imageMounts,
       },
       { signal: job.signal },
     ),
@@ -104,6 +114,7 @@ function newRecord(
   config: ContainerConfig,
   image: Image,
   user: Container["user"],
+  volumes: VolumeImages,
 ): Container {
   const { logDirectory } = pod.record.config;
   return {
@@ -112,6 +123,7 @@ function newRecord(
     config,
     imageId: image.id,
     imageRef: image.repoDigests[0] ?? image.id,
+    ...(volumes.size === 0 ? {} : { volumeImages: idsByPath(volumes) }),
     createdAt: deps.clock(),
     bootId: deps.bootId,
     logPath: config.logPath === "" || logDirectory === "" ? "" : join(logDirectory, config.logPath),

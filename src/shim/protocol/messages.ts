@@ -88,6 +88,21 @@ export interface CreateRequest {
   readonly imageVolumes: readonly string[];
   /** Bind sources on the host that are made as folders where they are missing, as other runtimes do. */
   readonly createSources: readonly string[];
+  /** What the spec's mounts of type `image` show; absent is none. */
+  readonly imageMounts?: readonly ImageMount[];
+}
+
+/** An image as a volume, for the spec's mount with the same destination and source. */
+export interface ImageMount {
+  readonly destination: string;
+  readonly source: string;
+  /** Absolute folder that holds the layers' folders. */
+  readonly layersDir: string;
+  /** Relative to `layersDir`, topmost layer first. */
+  readonly lowers: readonly string[];
+  readonly lowerdirPlus: boolean;
+  /** The folder of the image to show; empty is all of it. */
+  readonly subPath: string;
 }
 
 /** A log in the CRI's format. */

@@ -64,7 +64,7 @@ function create(request: CreateRequest, hierarchies: Hierarchies, tell: Tell): v
   const label = spec.linux.mountLabel ?? "";
   requireSelinux("linux.mountLabel", label);
   const namespaces = planNamespaces(spec.linux);
-  const mounts = planMounts(spec.mounts ?? [], request.createSources, label);
+  const mounts = planMounts(spec.mounts ?? [], request, label);
   preallocate(request.exitRecord);
   const cgroup = openCgroup(cgroupPath(spec), hierarchies);
   const warnings = cgroup.create(spec.linux.resources ?? {});

@@ -1,12 +1,11 @@
 import type { SpecIdMapping } from "../../../core/oci-runtime-spec.ts";
 import type { RootfsSource } from "../../protocol/messages.ts";
-import { AT, CLONE, MOUNT_ATTR, MS, O, OPEN_TREE_CLONE, SOCK } from "../ffi/constants.ts";
-import { asFailure, failure, sysError } from "../ffi/error.ts";
+import { AT, MOUNT_ATTR, MS, O, OPEN_TREE_CLONE } from "../ffi/constants.ts";
+import { failure, sysError } from "../ffi/error.ts";
 import { close, open } from "../ffi/files.ts";
 import { C } from "../ffi/libc.ts";
 import { fsconfig, fsmount, fsopen, mount, mountSetattr, openTree } from "../ffi/mounts.ts";
-import { exit, fork, unshare, waitFor } from "../ffi/processes.ts";
-import { receiveWithFds, sendWithFds, socketPair } from "../ffi/sockets.ts";
+import { detachedElsewhere } from "./elsewhere.ts";
 import { makeUserNamespace } from "./userns.ts";
 
 /** The mappings of the container's user namespace. */
@@ -15,13 +14,18 @@ export interface IdMaps {
   readonly gids: readonly SpecIdMapping[];
 }
 
-type Overlay = Extract<RootfsSource, { readonly kind: "overlay" }>;
+/** Layers in one tree: read-only where nothing is said of a writable one, and then at least two. */
+export interface Overlay {
+  readonly layersDir: string;
+  readonly lowers: readonly string[];
+  readonly lowerdirPlus: boolean;
+  readonly writable?: { readonly upper: string; readonly work: string; readonly volatile: boolean };
+}
 
 /** fsconfig(2) takes strings of 255 bytes. */
 const maxConfigBytes = 255;
 /** mount(2) takes one page of options. */
 const maxMountDataBytes = 4095;
-const maxAnswerBytes = 1024;
 
 /**
  * The container's root as a detached, private mount. With id mappings the layers are seen through them, so that files
@@ -31,29 +35,37 @@ export function detachRootfs(rootfs: RootfsSource, scratch: string, label: strin
   const fd =
     rootfs.kind === "directory"
       ? openTree(AT.FDCWD, rootfs.path, OPEN_TREE_CLONE | AT.RECURSIVE)
-      : rootfs.lowerdirPlus
-        ? configuredOverlay(rootfs, label, maps)
-        : classicOverlay(rootfs, scratch, label, maps);
+      : detachOverlay({ ...rootfs, writable: rootfs }, scratch, label, maps);
   mountSetattr(fd, AT.RECURSIVE, { propagation: MS.PRIVATE }, "rootfs");
   return fd;
 }
 
+/** An overlay as a detached mount; `scratch` is a folder to mount it over on kernels before 6.8. */
+export function detachOverlay(overlay: Overlay, scratch: string, label: string, maps?: IdMaps): number {
+  return overlay.lowerdirPlus
+    ? configuredOverlay(overlay, label, maps)
+    : classicOverlay(overlay, scratch, label, maps);
+}
+
 /** Through fsopen(2): no limit on the number of layers but the kernel's own (500). */
-function configuredOverlay(rootfs: Overlay, label: string, maps: IdMaps | undefined): number {
+function configuredOverlay(overlay: Overlay, label: string, maps: IdMaps | undefined): number {
+  const { writable } = overlay;
   const fs = fsopen("overlay");
   const held: number[] = [];
   // Names are looked up from the working folder, which keeps each string short.
-  if (maps === undefined) enter(rootfs.layersDir);
-  else held.push(enterMapped(rootfs, maps));
+  if (maps === undefined) enter(overlay.layersDir);
+  else held.push(enterMapped(overlay, maps));
   const [ok, result] = pcall(() => {
     set(fs, "source", "overlay");
-    for (const lower of rootfs.lowers) set(fs, "lowerdir+", lower);
-    set(fs, "upperdir", short(rootfs.upper, held));
-    set(fs, "workdir", short(rootfs.work, held));
+    for (const lower of overlay.lowers) set(fs, "lowerdir+", lower);
+    if (writable !== undefined) {
+      set(fs, "upperdir", short(writable.upper, held));
+      set(fs, "workdir", short(writable.work, held));
+      if (writable.volatile) set(fs, "volatile");
+    }
     set(fs, "index", "off");
-    if (rootfs.volatile) set(fs, "volatile");
     if (label !== "") set(fs, "context", label);
-    return fsmount(fs, 0, `overlay ${rootfs.upper}`);
+    return fsmount(fs, 0, `overlay ${writable?.upper ?? overlay.layersDir}`);
   });
   for (const fd of held) close(fd);
   close(fs);
@@ -66,43 +78,28 @@ function configuredOverlay(rootfs: Overlay, label: string, maps: IdMaps | undefi
  * Through mount(2), for kernels before 6.8: in a mount namespace of a child's own, which hands the mount back
  * detached. Options fit one page because names are relative to the layers' folder.
  */
-function classicOverlay(rootfs: Overlay, scratch: string, label: string, maps: IdMaps | undefined): number {
+function classicOverlay(overlay: Overlay, scratch: string, label: string, maps: IdMaps | undefined): number {
   if (maps !== undefined) {
-    throw failure("failed-precondition", "rootfs: a user namespace needs overlay's lowerdir+ (Linux 6.8)");
+    throw failure("failed-precondition", "overlay: a user namespace needs overlay's lowerdir+ (Linux 6.8)");
   }
-  const [ours, theirs] = socketPair(SOCK.SEQPACKET);
-  const child = fork();
-  if (child === 0) {
-    const [ok, result] = pcall(() => {
-      unshare(CLONE.NEWNS);
-      mount(undefined, "/", undefined, MS.REC | MS.PRIVATE);
-      enter(rootfs.layersDir);
-      mount("overlay", scratch, "overlay", 0, classicOptions(rootfs, label));
-      return openTree(AT.FDCWD, scratch, OPEN_TREE_CLONE);
-    });
-    if (ok) sendWithFds(theirs, "ok", [result]);
-    else sendWithFds(theirs, asFailure(result).message, []);
-    exit(0);
-  }
-  close(theirs);
-  const answer = receiveWithFds(ours, maxAnswerBytes);
-  close(ours);
-  waitFor(child);
-  const fd = answer?.fds[0];
-  if (fd === undefined) throw failure("internal", `rootfs: ${answer?.text ?? "no answer"}`);
-  return fd;
+  return detachedElsewhere(() => {
+    enter(overlay.layersDir);
+    mount("overlay", scratch, "overlay", 0, classicOptions(overlay, label));
+    return openTree(AT.FDCWD, scratch, OPEN_TREE_CLONE);
+  });
 }
 
-function classicOptions(rootfs: Overlay, label: string): string {
+function classicOptions({ lowers, writable }: Overlay, label: string): string {
   const options =
-    `lowerdir=${rootfs.lowers.join(":")},upperdir=${rootfs.upper},workdir=${rootfs.work},index=off` +
-    (rootfs.volatile ? ",volatile" : "") +
+    `lowerdir=${lowers.join(":")},index=off` +
+    (writable === undefined ? "" : `,upperdir=${writable.upper},workdir=${writable.work}`) +
+    (writable?.volatile === true ? ",volatile" : "") +
     // Quoted, since a label's categories have commas.
     (label === "" ? "" : `,context="${label}"`);
   if (options.length > maxMountDataBytes) {
     throw failure(
       "resource-exhausted",
-      `rootfs: ${rootfs.lowers.length} layers need ${options.length} bytes of mount options, the kernel takes ${maxMountDataBytes}`,
+      `overlay: ${lowers.length} layers need ${options.length} bytes of mount options, the kernel takes ${maxMountDataBytes}`,
     );
   }
   return options;
@@ -122,17 +119,26 @@ function short(path: string, held: number[]): string {
 }
 
 /** Makes an id-mapped copy of the layers' mount the working folder; the writable layer goes to the mapped root. */
-function enterMapped(rootfs: Overlay, { uids, gids }: IdMaps): number {
-  const userns = makeUserNamespace(uids, gids);
-  const layers = openTree(AT.FDCWD, rootfs.layersDir, OPEN_TREE_CLONE);
-  mountSetattr(layers, 0, { set: MOUNT_ATTR.IDMAP, userns }, `idmap ${rootfs.layersDir}`);
-  close(userns);
-  if (C.fchdir(layers) < 0) throw sysError("fchdir", rootfs.layersDir);
+function enterMapped({ layersDir, writable }: Overlay, maps: IdMaps): number {
+  const layers = openTree(AT.FDCWD, layersDir, OPEN_TREE_CLONE);
+  mapIds(layers, maps, layersDir);
+  if (C.fchdir(layers) < 0) throw sysError("fchdir", layersDir);
+  if (writable === undefined) return layers;
   // It is empty: nothing but the folder that becomes / changes hands.
-  if (C.fchownat(AT.FDCWD, rootfs.upper, rootOf(uids), rootOf(gids), 0) < 0) {
-    throw sysError("chown", rootfs.upper);
+  if (C.fchownat(AT.FDCWD, writable.upper, rootOf(maps.uids), rootOf(maps.gids), 0) < 0) {
+    throw sysError("chown", writable.upper);
   }
   return layers;
+}
+
+/** Lets a detached mount be seen through id mappings; `what` names its source in the error. */
+export function mapIds(mountFd: number, { uids, gids }: IdMaps, what: string): void {
+  const userns = makeUserNamespace(uids, gids);
+  const [ok, thrown] = pcall(() => {
+    mountSetattr(mountFd, 0, { set: MOUNT_ATTR.IDMAP, userns }, `idmap ${what}`);
+  });
+  close(userns);
+  if (!ok) throw thrown;
 }
 
 /** The id outside that 0 inside stands for. */

@@ -1,4 +1,5 @@
 import type { SpecMount } from "../../../core/oci-runtime-spec.ts";
+import type { CreateRequest } from "../../protocol/messages.ts";
 import { S } from "../ffi/constants.ts";
 import { failure, prefixed } from "../ffi/error.ts";
 import { close, fstat, isType } from "../ffi/files.ts";
@@ -6,6 +7,7 @@ import { moveMount } from "../ffi/mounts.ts";
 import type { CgroupView } from "./cgroup-mount.ts";
 import { mountCgroups } from "./cgroup-mount.ts";
 import { mountFilesystem } from "./filesystems.ts";
+import { detachImage, imageMountType } from "./image-volume.ts";
 import type { MountOptions } from "./options.ts";
 import { parseMountOptions } from "./options.ts";
 import type { DetachedMount } from "./sources.ts";
@@ -26,10 +28,10 @@ const exactPlaces: Readonly<Record<string, true>> = { proc: true, sysfs: true };
 /** File systems that take the SELinux context of the spec's `linux.mountLabel`. */
 const labelled: Readonly<Record<string, true>> = { tmpfs: true, devpts: true, mqueue: true, ramfs: true };
 
-/** Reads all options first and clones the bind sources then: on the host, before the container exists. */
+/** Reads all options first, then clones the bind sources and images: on the host, before the container exists. */
 export function planMounts(
   mounts: readonly SpecMount[],
-  createSources: readonly string[],
+  { createSources, imageMounts = [], bundle }: CreateRequest,
   label: string,
 ): PlannedMount[] {
   const read = mounts.map((mount) => {
@@ -38,9 +40,13 @@ export function planMounts(
     return { mount, options };
   });
   for (const source of createSources) makeSource(source);
-  return read.map((one) =>
-    isBind(one.mount, one.options) ? { ...one, detached: detachSource(one.mount, one.options) } : one,
-  );
+  return read.map((one) => {
+    const { mount, options } = one;
+    if (mount.type === imageMountType) {
+      return { ...one, detached: detachImage(mount, options, imageMounts, bundle, label) };
+    }
+    return isBind(mount, options) ? { ...one, detached: detachSource(mount, options) } : one;
+  });
 }
 
 /** True where /dev is the container's own, so that its nodes have to be made. */

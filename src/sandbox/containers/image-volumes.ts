@@ -1,0 +1,59 @@
+import type { ContainerConfig, ContainerMount } from "../../core/container.ts";
+import { RuntimeError } from "../../core/errors.ts";
+import type { ContainerId } from "../../core/ids.ts";
+import type { Image } from "../../core/image.ts";
+import type { ImageStore } from "../../images/index.ts";
+import { cleanContainerPath, imageMountSource } from "../../oci/index.ts";
+import type { ImageMount } from "../../shim/protocol/messages.ts";
+
+/** The images that a container's mounts show. */
+export type VolumeImages = ReadonlyMap<ContainerMount, Image>;
+
+/** Finds the images of a container's volumes; throws `not-found` for one that is not in the store. */
+export function findVolumeImages(images: ImageStore, config: ContainerConfig): VolumeImages {
+  const found = new Map<ContainerMount, Image>();
+  for (const mount of config.mounts) {
+    if (mount.image === undefined) continue;
+    const image = images.resolve(mount.image);
+    if (image === undefined) {
+      // The kubelet knows this error by the first word of its text (cri-api pkg/errors).
+      const text = `ImageVolumeMountFailed: mount ${mount.containerPath}: image ${mount.image} not found`;
+      throw new RuntimeError("not-found", text);
+    }
+    found.set(mount, image);
+  }
+  return found;
+}
+
+/** Ids of the images by mount. */
+export function volumeImageIds(volumes: VolumeImages): ReadonlyMap<ContainerMount, string> {
+  return new Map([...volumes].map(([mount, image]) => [mount, image.id]));
+}
+
+/** Ids of the images by container path, for the container's record. */
+export function idsByPath(volumes: VolumeImages): Readonly<Record<string, string>> {
+  return Object.fromEntries([...volumes].map(([mount, image]) => [mount.containerPath, image.id]));
+}
+
+/**
+ * Keeps the images' layers until the container is removed, whatever becomes of the images, and says what the shim has to
+ * mount.
+ */
+export async function holdVolumeImages(
+  images: ImageStore,
+  containerId: ContainerId,
+  volumes: VolumeImages,
+  lowerdirPlus: ImageMount["lowerdirPlus"],
+): Promise<readonly ImageMount[]> {
+  const mounts: ImageMount[] = [];
+  for (const [mount, image] of volumes) {
+    mounts.push({
+      ...(await images.hold(containerId, image)),
+      destination: cleanContainerPath(mount.containerPath),
+      source: imageMountSource(image.id, mount.imageSubPath),
+      subPath: mount.imageSubPath,
+      lowerdirPlus,
+    });
+  }
+  return mounts;
+}
