@@ -33,6 +33,7 @@ import {
   SeccompFilters,
   startMeasuring,
   StatePaths,
+  Unclaimed,
 } from "./sandbox/index.ts";
 import { Launcher } from "./shim/client/index.ts";
 import { JobJournal, openStore } from "./store/index.ts";
@@ -133,6 +134,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
     cgroupParent: config.cgroupParent,
     cgroupOf: (entry: { readonly record: Container }) => cgroupOfContainer(entry.record),
     networkTimeoutMs: config.cniTimeoutMs,
+    unclaimedTimeoutMs: config.unclaimedTimeoutMs,
     maxLogLineBytes: config.maxLogLineBytes,
     overlay: { volatile: host.overlayVolatile, lowerdirPlus: host.overlayLowerdirPlus },
     specs: new ContainerSpecs({
@@ -149,9 +151,11 @@ export async function startDaemon(config: Config, version: string, logger: Logge
     }),
   };
   await recover(deps);
+  const unclaimed = undo.use(new Unclaimed(deps));
+  unclaimed.resume();
 
-  const pods = new Pods(deps);
-  const containers = new Containers(deps);
+  const pods = new Pods({ ...deps, unclaimed });
+  const containers = new Containers({ ...deps, unclaimed });
   const images = new Images(imageStore, jobs);
   const measuring = undo.use(
     startMeasuring({

@@ -117,6 +117,14 @@ export const settings = {
     600_000,
     "Deadline of one network set-up or teardown, in milliseconds.",
   ),
+  unclaimedTimeoutMs: whole(
+    "unclaimed_timeout_ms",
+    120_000,
+    100,
+    3_600_000,
+    "How long a pod or container whose request gave up before it was made waits for the same request again; then it is " +
+      "removed. In milliseconds.",
+  ),
   insecureRegistries: list(
     "images.insecure_registries",
     [],

@@ -1,3 +1,4 @@
+import type { Delivery } from "./delivery.ts";
 import type { ContainerId, PodId } from "./ids.ts";
 import type { LinuxResources } from "./linux-resources.ts";
 import type { IdMapping } from "./namespaces.ts";
@@ -116,5 +117,6 @@ export interface Container {
   /** The signal that Stop sends first. */
   readonly stopSignal: string;
   readonly resources: LinuxResources;
+  readonly delivery?: Delivery;
   readonly state: ContainerState;
 }

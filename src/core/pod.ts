@@ -1,3 +1,4 @@
+import type { Delivery } from "./delivery.ts";
 import type { PodId } from "./ids.ts";
 import type { LinuxResources } from "./linux-resources.ts";
 import type { SecurityContext } from "./security.ts";
@@ -84,5 +85,6 @@ export interface Pod {
   readonly bootId: string;
   /** The pod's PID 1 where its containers share a PID namespace. */
   readonly reaper?: { readonly pid: number; readonly startTicks: number };
+  readonly delivery?: Delivery;
   readonly state: PodState;
 }

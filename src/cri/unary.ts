@@ -54,11 +54,17 @@ interface Cancellable {
   once(event: "cancelled", listener: () => void): unknown;
 }
 
+/**
+ * A client whose deadline passes says so with a cancellation, which comes before this side's own clock gets there: it
+ * began to count when the request arrived.
+ */
+const deadlineSlackMs = 250;
+
 /** Aborts when the client cancels (its deadline included, which grpc-js reports the same way). */
 export function callSignal(call: Cancellable): AbortSignal {
   const controller = new AbortController();
   const abort = (): void => {
-    const late = Number(call.getDeadline()) <= Date.now();
+    const late = Number(call.getDeadline()) <= Date.now() + deadlineSlackMs;
     controller.abort(
       late
         ? new RuntimeError("deadline-exceeded", "the caller's deadline passed")

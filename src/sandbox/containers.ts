@@ -15,11 +15,14 @@ import { startContainer } from "./containers/start.ts";
 import { stopContainer } from "./containers/stop.ts";
 import { updateContainer } from "./containers/update.ts";
 import type { Inventory } from "./inventory.ts";
+import { containerAttempt, describeContainer, keyOf } from "./names.ts";
 import { selectsContainer, type ContainerFilter } from "./selection.ts";
+import type { Unclaimed } from "./unclaimed.ts";
 
 /** What the containers' side of the daemon needs. */
 export type ContainersDeps = CreateContainerDeps & {
   readonly jobs: JobJournal;
+  readonly unclaimed: Unclaimed;
   readonly cgroups: CgroupFacts;
 };
 
@@ -35,30 +38,37 @@ export class Containers {
     this.#jobs = deps.jobs;
   }
 
-  /** Makes a container in a pod. A call with the metadata of one that is being made joins it. */
+  /**
+   * Makes a container in a pod. A call with the metadata of one that is being made, or that was made and that nobody
+   * claimed, gets that one. Who names a pod has it: the pod counts as claimed.
+   */
   async create(podText: string, config: ContainerConfig, signal: AbortSignal): Promise<ContainerId> {
     const pod = this.#inventory.pod(podText);
-    const { name, attempt } = config.metadata;
+    const { unclaimed } = this.#deps;
+    await unclaimed.claim(pod, signal);
+    const name = containerAttempt(pod.id, config.metadata);
     const request = {
       kind: "CreateContainer",
-      subject: `${name} (attempt ${attempt}) in pod ${pod.id}`,
+      subject: describeContainer(pod.id, config.metadata),
       arguments: { image: config.image },
-      key: JSON.stringify(["create", pod.id, name, attempt]),
+      key: keyOf(name),
       kept: "journal" as const,
     };
-    const creating = this.#jobs.run(request, signal, (job) => {
-      const work = createContainer(this.#deps, pod, config, job);
+    const id = await this.#jobs.run(request, signal, (job) => {
+      const work = unclaimed.make(name, job, () => createContainer(this.#deps, pod, config, job));
       const arriving = work.catch(() => undefined);
       pod.arriving.add(arriving);
       void arriving.finally(() => pod.arriving.delete(arriving));
       return work;
     });
-    return creating;
+    const { id: claimed } = await unclaimed.claim(this.#inventory.container(id), signal);
+    return claimed;
   }
 
-  /** Lets a created container run its command. */
+  /** Lets a created container run its command. Who names it has it: it counts as claimed. */
   async start(text: string, signal: AbortSignal): Promise<void> {
     const entry = this.#inventory.container(text);
+    await this.#deps.unclaimed.claim(entry, signal);
     await this.#jobs.run(
       { kind: "StartContainer", subject: entry.id, key: `start ${entry.id}`, kept: "journal" },
       signal,

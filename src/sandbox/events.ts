@@ -1,6 +1,8 @@
 import type { Clock } from "../core/clock.ts";
 import type { ContainerId, PodId } from "../core/ids.ts";
 import type { Pod } from "../core/pod.ts";
+import type { ContainerEntry, PodEntry } from "./inventory.ts";
+import { isUnclaimed } from "./selection.ts";
 
 /** What happened to a container, or to a pod, which the CRI reports as a container with the pod's id. */
 export interface LifecycleEvent {
@@ -10,6 +12,8 @@ export interface LifecycleEvent {
   readonly pod: Pod;
   /** Nanoseconds since the epoch; never less than that of the event before. */
   readonly at: bigint;
+  /** Whether clients know of it: to them, what nobody claimed has never been there. */
+  readonly audience: "clients" | "daemon";
 }
 
 /** Told of every event at once, in order; must not wait. */
@@ -26,11 +30,13 @@ export class LifecycleEvents {
   }
 
   /** Tells all listeners. */
-  emit(kind: LifecycleEvent["kind"], pod: Pod, id: ContainerId | PodId): void {
+  emit(kind: LifecycleEvent["kind"], entry: PodEntry | ContainerEntry): void {
     const now = this.#clock();
     // The clock may be set back; the order of events is not.
     this.#last = now > this.#last ? now : this.#last + 1n;
-    const event = { kind, id, pod, at: this.#last };
+    const pod = "pod" in entry ? entry.pod.record : entry.record;
+    const audience = isUnclaimed(entry.record) ? "daemon" : "clients";
+    const event: LifecycleEvent = { kind, id: entry.id, pod, at: this.#last, audience };
     for (const listener of this.#listeners) listener(event);
   }
 

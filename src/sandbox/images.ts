@@ -1,3 +1,4 @@
+import { hasCode } from "../core/errors.ts";
 import type { Image } from "../core/image.ts";
 import type { ImageStore, RegistryAuth } from "../images/index.ts";
 import type { JobJournal } from "../store/index.ts";
@@ -12,7 +13,11 @@ export class Images {
     this.#jobs = jobs;
   }
 
-  /** Pulls an image. Each call is a job of its own, since each has to be let in by the registry; blobs are shared. */
+  /**
+   * Pulls an image. Each call is a job of its own, since each has to be let in by the registry; layers are shared. When
+   * the caller's deadline passes the pull goes on, so that its retry finds the layers further on or here; a caller that
+   * takes its request back, as the kubelet does for a pod that was deleted, ends it.
+   */
   async pull(reference: string, auth: RegistryAuth | undefined, signal: AbortSignal): Promise<Image> {
     return this.#jobs.run({ kind: "PullImage", subject: reference, kept: "journal" }, signal, async (job) => {
       const { image } = await this.#store.pull({
@@ -22,8 +27,7 @@ export class Images {
         onProgress: (layers) => {
           job.progress(layers);
         },
-        // Nothing comes of a pull that nobody waits for: unlike other jobs it ends with its caller.
-        signal: AbortSignal.any([job.signal, signal]),
+        signal: AbortSignal.any([job.signal, takenBack(signal)]),
       });
       return image;
     });
@@ -70,4 +74,17 @@ export class Images {
   filesystemUsage(): ReturnType<ImageStore["filesystemUsage"]> {
     return this.#store.filesystemUsage();
   }
+}
+
+/** Aborts when a caller left by its own choice, not when its time was over. */
+function takenBack(caller: AbortSignal): AbortSignal {
+  const controller = new AbortController();
+  caller.addEventListener(
+    "abort",
+    () => {
+      if (!hasCode(caller.reason, "deadline-exceeded")) controller.abort(caller.reason);
+    },
+    { once: true },
+  );
+  return controller.signal;
 }

@@ -5,6 +5,7 @@ export { LifecycleEvents, type LifecycleEvent } from "./events.ts";
 export { Inspection } from "./inspection.ts";
 export { Inventory } from "./inventory.ts";
 export { StatePaths, netnsFolder } from "./paths.ts";
+export { Unclaimed } from "./unclaimed.ts";
 export { lockState } from "./state-lock.ts";
 export { prepareState } from "./prepare-state.ts";
 export { recover } from "./recovery.ts";

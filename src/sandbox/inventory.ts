@@ -1,10 +1,11 @@
 import type { Container, ContainerState } from "../core/container.ts";
 import { RuntimeError } from "../core/errors.ts";
 import { parseContainerId, parsePodId, type ContainerId, type PodId } from "../core/ids.ts";
-import type { Pod, PodConfig, PodState } from "../core/pod.ts";
+import type { Pod, PodState } from "../core/pod.ts";
 import type { ShimConnection } from "../shim/client/index.ts";
 import { jsonCodec, type Store, type Table } from "../store/index.ts";
 import { Mutex } from "./mutex.ts";
+import { attemptOf, describeContainer, describePod, keyOf, type AttemptName } from "./names.ts";
 
 /** A pod at work: its record, and what only this process knows of it. */
 export interface PodEntry {
@@ -90,6 +91,12 @@ export class Inventory {
     return find(this.#containers, text, "container");
   }
 
+  /** What holds a name. */
+  named(name: AttemptName): PodEntry | ContainerEntry | undefined {
+    const id = this.#names.get(keyOf(name));
+    return this.#pods.get(id as PodId) ?? this.#containers.get(id as ContainerId);
+  }
+
   /** As {@link findPod}; throws `not-found`. */
   pod(text: string): PodEntry {
     const entry = this.findPod(text);
@@ -107,7 +114,7 @@ export class Inventory {
 
   /** Takes a pod in, its name with it; throws `already-exists` where a pod of the same metadata is there. */
   async addPod(record: Pod): Promise<PodEntry> {
-    this.#refuseTakenName(podName(record.config), `pod ${describePod(record.config)}`);
+    this.#refuseTakenName(record, `pod ${describePod(record.config.metadata)}`);
     const entry = this.#addPod(record.id, record);
     await this.#persistOrForget(this.#podTable.put(record.id, record), () => {
       this.#forgetPod(entry);
@@ -117,8 +124,7 @@ export class Inventory {
 
   /** Takes a container in, its name with it; throws `already-exists` where the pod has one of the same metadata. */
   async addContainer(pod: PodEntry, record: Container): Promise<ContainerEntry> {
-    const { name, attempt } = record.config.metadata;
-    this.#refuseTakenName(containerName(record), `container ${name} (attempt ${attempt}) of pod ${pod.id}`);
+    this.#refuseTakenName(record, `container ${describeContainer(pod.id, record.config.metadata)}`);
     const entry = this.#addContainer(record.id, pod, record);
     await this.#persistOrForget(this.#containerTable.put(record.id, record), () => {
       this.#forgetContainer(entry);
@@ -187,7 +193,7 @@ export class Inventory {
       arriving: new Set(),
     };
     this.#pods.set(id, entry);
-    this.#names.set(podName(record.config), id);
+    this.#names.set(keyOf(attemptOf(record)), id);
     return entry;
   }
 
@@ -203,25 +209,25 @@ export class Inventory {
     };
     if (record.state.state === "exited") entry.ended.resolve(undefined);
     this.#containers.set(id, entry);
-    this.#names.set(containerName(record), id);
+    this.#names.set(keyOf(attemptOf(record)), id);
     pod.containers.add(entry);
     return entry;
   }
 
   #forgetPod(entry: PodEntry): void {
     this.#pods.delete(entry.id);
-    this.#names.delete(podName(entry.record.config));
+    this.#names.delete(keyOf(attemptOf(entry.record)));
   }
 
   #forgetContainer(entry: ContainerEntry): void {
     this.#containers.delete(entry.id);
-    this.#names.delete(containerName(entry.record));
+    this.#names.delete(keyOf(attemptOf(entry.record)));
     entry.pod.containers.delete(entry);
     entry.ended.resolve(undefined);
   }
 
-  #refuseTakenName(name: string, shown: string): void {
-    const holder = this.#names.get(name);
+  #refuseTakenName(record: Pod | Container, shown: string): void {
+    const holder = this.#names.get(keyOf(attemptOf(record)));
     if (holder !== undefined) throw new RuntimeError("already-exists", `${shown} exists: ${holder}`);
   }
 
@@ -245,27 +251,6 @@ function byAge<T extends { readonly createdAt: bigint }>(records: ReadonlyMap<st
 /** What was removed meanwhile must not rise again. */
 function gone(what: string, id: string): RuntimeError {
   return new RuntimeError("not-found", `${what} ${id} was removed meanwhile`);
-}
-
-/** The key under which a pod's creation is joined and its name is held. */
-export function podName(config: PodConfig): string {
-  const { name, namespace, uid, attempt } = config.metadata;
-  return JSON.stringify(["pod", namespace, name, uid, attempt]);
-}
-
-/** How a pod is named to people. */
-export function describePod(config: PodConfig): string {
-  const { name, namespace, attempt } = config.metadata;
-  return `${namespace}/${name} (attempt ${attempt})`;
-}
-
-function containerName(record: Container): string {
-  return JSON.stringify([
-    "container",
-    record.podId,
-    record.config.metadata.name,
-    record.config.metadata.attempt,
-  ]);
 }
 
 /** True while a container has a process, blocked or running. */

@@ -3,16 +3,19 @@ import { RuntimeError } from "../core/errors.ts";
 import type { PodId } from "../core/ids.ts";
 import type { Pod, PodConfig } from "../core/pod.ts";
 import type { JobJournal } from "../store/index.ts";
-import { describePod, podName, type Inventory } from "./inventory.ts";
+import type { Inventory } from "./inventory.ts";
+import { describePod, keyOf, podAttempt } from "./names.ts";
 import { connectToPod } from "./pods/connect.ts";
 import { removePod, type RemovePodDeps } from "./pods/remove.ts";
 import { runPod, type RunPodDeps } from "./pods/run.ts";
 import { stopPod } from "./pods/stop.ts";
 import { updatePodResources, type PodResources } from "./pods/update.ts";
 import { selectsPod, type PodFilter } from "./selection.ts";
+import type { Unclaimed } from "./unclaimed.ts";
 
 /** What the pods' side of the daemon needs. */
-export type PodsDeps = RunPodDeps & RemovePodDeps & { readonly jobs: JobJournal };
+export type PodsDeps = RunPodDeps &
+  RemovePodDeps & { readonly jobs: JobJournal; readonly unclaimed: Unclaimed };
 
 /** Pods, as the CRI's handlers see them: changes are jobs, reads come from memory. */
 export class Pods {
@@ -26,7 +29,10 @@ export class Pods {
     this.#jobs = deps.jobs;
   }
 
-  /** Makes and starts a pod. A call with the metadata of one that is being made joins it. */
+  /**
+   * Makes and starts a pod. A call with the metadata of one that is being made, or that was made and that nobody
+   * claimed, gets that one.
+   */
   async run(config: PodConfig, runtimeHandler: string, signal: AbortSignal): Promise<PodId> {
     if (runtimeHandler !== "") {
       throw new RuntimeError(
@@ -34,11 +40,16 @@ export class Pods {
         `runtime_handler: no handler ${JSON.stringify(runtimeHandler)} is configured`,
       );
     }
-    return this.#jobs.run(
-      { kind: "RunPodSandbox", subject: describePod(config), key: podName(config), kept: "journal" },
+    const { unclaimed } = this.#deps;
+    const { metadata } = config;
+    const name = podAttempt(metadata);
+    const id = await this.#jobs.run(
+      { kind: "RunPodSandbox", subject: describePod(metadata), key: keyOf(name), kept: "journal" },
       signal,
-      (job) => runPod(this.#deps, config, runtimeHandler, job),
+      (job) => unclaimed.make(name, job, () => runPod(this.#deps, config, runtimeHandler, job)),
     );
+    const { id: claimed } = await unclaimed.claim(this.#inventory.pod(id), signal);
+    return claimed;
   }
 
   /** Ends a pod's processes and network. Unknown and stopped pods are no error. */

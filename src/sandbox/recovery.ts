@@ -43,6 +43,7 @@ export async function recover(deps: RecoveryDeps): Promise<void> {
         // What cannot be undone now is listed, so that its owner stops and removes it.
         await undoPod(deps, pod).catch(async (thrown: unknown) => {
           await markNotReady(deps, pod);
+          await deps.inventory.updatePod(pod, { delivery: "delivered" });
           throw thrown;
         });
       } else if (state.state === "ready") {
@@ -80,6 +81,7 @@ async function settle(deps: RecoveryDeps, entry: ContainerEntry): Promise<void> 
   if (state.state === "creating") {
     await undoContainer(deps, entry).catch(async (thrown: unknown) => {
       await recordUnseenEnd(deps, entry, "its creation was cut off, and could not be undone");
+      await deps.inventory.updateContainer(entry, () => ({ delivery: "delivered" }));
       throw thrown;
     });
     return;

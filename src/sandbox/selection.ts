@@ -17,10 +17,20 @@ export interface ContainerFilter {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** True where a pod is to be listed. A pod in the making is not there yet. */
+/** True of what was made, or is being made, and of which no caller has the id. */
+export function isUnclaimed(record: Pod | Container): boolean {
+  return record.delivery === "unclaimed";
+}
+
+/** True where clients are to see a pod or container in lists: not in the making, and not unclaimed. */
+export function isShown(record: Pod | Container): boolean {
+  return record.state.state !== "creating" && !isUnclaimed(record);
+}
+
+/** True where a pod is to be listed. */
 export function selectsPod(filter: PodFilter, pod: Pod): boolean {
   return (
-    pod.state.state !== "creating" &&
+    isShown(pod) &&
     pod.id.startsWith(filter.id) &&
     (filter.ready === undefined || pod.state.state === filter.ready) &&
     hasLabels(pod.config.labels, filter.labels)
@@ -30,7 +40,7 @@ export function selectsPod(filter: PodFilter, pod: Pod): boolean {
 /** True where a container is to be listed. */
 export function selectsContainer(filter: ContainerFilter, container: Container): boolean {
   return (
-    container.state.state !== "creating" &&
+    isShown(container) &&
     container.id.startsWith(filter.id) &&
     container.podId.startsWith(filter.podId) &&
     (filter.state === undefined || container.state.state === filter.state) &&

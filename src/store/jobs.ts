@@ -113,13 +113,14 @@ export class JobJournal {
 
   /**
    * Runs `work` as a job, or joins the running job with the same key. When `signal` aborts, this caller stops waiting
-   * and gets its reason; the job goes on.
+   * and gets its reason; the job goes on. A caller that has gone already starts nothing.
    */
   async run<T>(
     request: JobRequest,
     signal: AbortSignal,
     work: (job: ReportingJob) => Promise<T>,
   ): Promise<T> {
+    signal.throwIfAborted();
     const joined = request.key === undefined ? undefined : this.#byKey.get(request.key);
     const running = joined ?? this.#start(request, work);
     return abandonable(running.outcome as Promise<T>, signal);
@@ -257,7 +258,6 @@ function amendStage(running: Running, index: number, change: Partial<JobStage>):
 
 /** Waits for `outcome`, or throws the signal's reason as soon as it aborts. */
 async function abandonable<T>(outcome: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
   const { promise, reject } = Promise.withResolvers<never>();
   const onAbort = (): void => {
     reject(asRuntimeError(signal.reason));

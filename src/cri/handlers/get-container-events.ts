@@ -34,6 +34,7 @@ export function getContainerEvents(events: LifecycleEvents, containers: Containe
       }
     };
     const stop = events.listen((event) => {
+      if (event.audience === "daemon") return;
       if (queue.length >= maxQueuedEvents) {
         stop();
         const problem = `${maxQueuedEvents} events wait to be read; list again and reconnect`;

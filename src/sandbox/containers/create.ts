@@ -3,13 +3,13 @@ import { dirname, join } from "node:path";
 import type { Clock } from "../../core/clock.ts";
 import type { Container, ContainerConfig } from "../../core/container.ts";
 import { RuntimeError } from "../../core/errors.ts";
-import { newContainerId, type ContainerId } from "../../core/ids.ts";
+import { newContainerId } from "../../core/ids.ts";
 import type { Image } from "../../core/image.ts";
 import type { Job } from "../../core/job.ts";
 import { effectiveStopSignal } from "../../oci/index.ts";
 import { writeBundle } from "../bundle.ts";
 import type { ContainerSpecs } from "../container-specs.ts";
-import type { Inventory, PodEntry } from "../inventory.ts";
+import type { ContainerEntry, Inventory, PodEntry } from "../inventory.ts";
 import type { SeccompFilters } from "../seccomp-filters.ts";
 import {
   findVolumeImages,
@@ -33,15 +33,15 @@ export interface CreateContainerDeps extends EndDeps, RemoveContainerDeps {
 }
 
 /**
- * Makes a container whose process waits before its execve: record, writable layer, bundle, shim. A failure anywhere
- * undoes all of it. Throws `not-found` for an absent image, `failed-precondition` for a pod that is not ready.
+ * Makes a container whose process waits before its execve: record, writable layer, bundle, shim. Nobody has claimed it
+ * yet. A failure anywhere undoes all of it. Throws `not-found` for an absent image, `failed-precondition` for a pod that is not ready.
  */
 export async function createContainer(
   deps: CreateContainerDeps,
   pod: PodEntry,
   config: ContainerConfig,
   job: Job,
-): Promise<ContainerId> {
+): Promise<ContainerEntry> {
   requireReady(pod);
   const image = deps.images.resolve(config.image);
   if (image === undefined) throw new RuntimeError("not-found", `image ${config.image} not found`);
@@ -99,8 +99,7 @@ export async function createContainer(
   await deps.inventory.updateContainer(entry, () => ({ state: { state: "created", pid: created.pid } }));
   undo.move();
   watchShim(deps, entry, connection);
-  deps.events.emit("created", pod.record, entry.id);
-  return entry.id;
+  return entry;
 }
 
 function requireReady(pod: PodEntry): void {
@@ -130,6 +129,7 @@ function newRecord(
     user,
     stopSignal: effectiveStopSignal(config, image.process),
     resources: config.resources,
+    delivery: "unclaimed",
     state: { state: "creating" },
   };
 }

@@ -92,8 +92,8 @@ export async function markEnded(
   entry.shim = undefined;
   entry.ended.resolve(undefined);
   // A short process may end before its start was answered.
-  if (before === "created" && end.startedAt !== 0n) deps.events.emit("started", entry.pod.record, entry.id);
-  deps.events.emit("stopped", entry.pod.record, entry.id);
+  if (before === "created" && end.startedAt !== 0n) deps.events.emit("started", entry);
+  deps.events.emit("stopped", entry);
 }
 
 /** How a shim's record reads in the CRI's terms; pure. */

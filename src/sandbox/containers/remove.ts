@@ -25,5 +25,5 @@ export async function removeContainer(
   await job.stage("writable layer", () => deps.images.removeSnapshot(entry.id));
   await rm(deps.paths.container(entry.id).folder, { recursive: true, force: true });
   await deps.inventory.removeContainer(entry);
-  deps.events.emit("deleted", entry.pod.record, entry.id);
+  deps.events.emit("deleted", entry);
 }

@@ -49,7 +49,7 @@ export async function startContainer(deps: EndDeps, entry: ContainerEntry, job: 
   const changed = await deps.inventory.updateContainer(entry, (record) =>
     record.state.state === "created" ? { state: running } : undefined,
   );
-  if (changed) deps.events.emit("started", entry.pod.record, entry.id);
+  if (changed) deps.events.emit("started", entry);
 }
 
 function failedStart(error: RuntimeError): { reason: string; message: string; exitCode: number } {

@@ -20,5 +20,5 @@ export async function removePod(deps: RemovePodDeps, entry: PodEntry, job: Job):
   );
   await job.stage("files", () => rm(deps.paths.pod(entry.id).folder, { recursive: true, force: true }));
   await deps.inventory.removePod(entry);
-  deps.events.emit("deleted", entry.record, entry.id);
+  deps.events.emit("deleted", entry);
 }

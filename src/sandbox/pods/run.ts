@@ -2,13 +2,12 @@ import { mkdir, rm } from "node:fs/promises";
 import type { PodNetworks } from "../../cni/index.ts";
 import type { Clock } from "../../core/clock.ts";
 import { RuntimeError } from "../../core/errors.ts";
-import { newPodId, type PodId } from "../../core/ids.ts";
+import { newPodId } from "../../core/ids.ts";
 import type { Job } from "../../core/job.ts";
 import type { Pod, PodConfig, PodNetwork } from "../../core/pod.ts";
 import { checkHostname, podSysctls } from "../../oci/index.ts";
 import type { Launcher } from "../../shim/client/index.ts";
-import type { LifecycleEvents } from "../events.ts";
-import type { Inventory } from "../inventory.ts";
+import type { Inventory, PodEntry } from "../inventory.ts";
 import type { StatePaths } from "../paths.ts";
 import { writeEarlyFiles, writeHosts } from "./files.ts";
 import { ownCgroupParent, podNamespaces, reaperCgroup } from "./namespaces.ts";
@@ -16,7 +15,6 @@ import { ownCgroupParent, podNamespaces, reaperCgroup } from "./namespaces.ts";
 /** What running a pod needs. */
 export interface RunPodDeps {
   readonly inventory: Inventory;
-  readonly events: LifecycleEvents;
   readonly launcher: Launcher;
   readonly networks: PodNetworks;
   readonly paths: StatePaths;
@@ -31,15 +29,15 @@ export interface RunPodDeps {
 const shmBytes = 64 * 1024 * 1024;
 
 /**
- * Makes a pod: its record, its files, its pinned namespaces, its network; then it is ready. A failure anywhere undoes
- * all of it. Throws `invalid-argument`, `already-exists`, or `failed-precondition` where there is no network.
+ * Makes a pod: its record, its files, its pinned namespaces, its network; then it is ready, and nobody has
+ * claimed it yet. A failure anywhere undoes all of it. Throws `invalid-argument`, `already-exists`, or `failed-precondition` where there is no network.
  */
 export async function runPod(
   deps: RunPodDeps,
   config: PodConfig,
   runtimeHandler: string,
   job: Job,
-): Promise<PodId> {
+): Promise<PodEntry> {
   const { inventory, launcher, networks, clock, bootId } = deps;
   checkHostname(config.hostname);
   const sysctls = podSysctls(config);
@@ -55,6 +53,7 @@ export async function runPod(
     runtimeHandler,
     createdAt: clock(),
     bootId,
+    delivery: "unclaimed",
     state: { state: "creating" },
   };
   const entry = await inventory.addPod(record);
@@ -101,9 +100,7 @@ export async function runPod(
   await writeHosts(paths, config, network.ips);
   await inventory.updatePod(entry, { state: { state: "ready", network } });
   undo.move();
-  deps.events.emit("created", entry.record, id);
-  deps.events.emit("started", entry.record, id);
-  return id;
+  return entry;
 }
 
 /** Undoes what the launcher made for a pod; every part may be gone already. */

@@ -9,7 +9,7 @@ import { removeNamespaces, type RunPodDeps } from "./run.ts";
 /** What stopping a pod needs. */
 export interface StopPodDeps
   extends
-    Pick<RunPodDeps, "inventory" | "events" | "launcher" | "paths" | "cgroupParent" | "networkTimeoutMs">,
+    Pick<RunPodDeps, "inventory" | "launcher" | "paths" | "cgroupParent" | "networkTimeoutMs">,
     StopContainerDeps {
   readonly networks: PodNetworks;
   readonly clock: Clock;
@@ -41,6 +41,6 @@ export async function stopPod(deps: StopPodDeps, entry: PodEntry, job: Job): Pro
   const stopped = entry.record.state;
   if (stopped.state === "not-ready") {
     await deps.inventory.updatePod(entry, { state: { ...stopped, teardown: "done" } });
-    deps.events.emit("stopped", entry.record, entry.id);
+    deps.events.emit("stopped", entry);
   }
 }

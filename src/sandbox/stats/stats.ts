@@ -6,7 +6,7 @@ import type { Logger } from "../../core/logger.ts";
 import type { Pod } from "../../core/pod.ts";
 import type { LifecycleEvents } from "../events.ts";
 import { isAlive, type ContainerEntry, type Inventory, type PodEntry } from "../inventory.ts";
-import { selectsContainer, selectsPod, type ContainerFilter, type PodFilter } from "../selection.ts";
+import { isShown, selectsContainer, selectsPod, type ContainerFilter, type PodFilter } from "../selection.ts";
 import type { CgroupFiles } from "./cgroup-files.ts";
 import type { CgroupReader } from "./cgroup-reader.ts";
 import { CpuRate } from "./cpu-rate.ts";
@@ -128,7 +128,7 @@ export class Stats implements Disposable {
       ...this.#measure(entry),
       network: this.#network(pod),
       containers: [...entry.containers]
-        .filter(({ record }) => record.state.state !== "creating")
+        .filter(({ record }) => isShown(record))
         .map((container) => this.#measureContainer(container)),
     };
   }
