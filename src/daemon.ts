@@ -32,6 +32,7 @@ import {
   recover,
   SeccompFilters,
   startMeasuring,
+  startNetworkGarbage,
   StatePaths,
   Unclaimed,
 } from "./sandbox/index.ts";
@@ -97,6 +98,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
     await openPodNetworks({
       confDir: config.cniConfDir,
       binDirs: config.cniBinDirs,
+      additionalNetworks: config.cniAdditionalNetworks,
       store,
       environment: pluginEnvironment(),
       onInfo: (message) => {
@@ -153,6 +155,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
   await recover(deps);
   const unclaimed = undo.use(new Unclaimed(deps));
   unclaimed.resume();
+  undo.use(startNetworkGarbage({ networks, jobs, logger }));
 
   const pods = new Pods({ ...deps, unclaimed });
   const containers = new Containers({ ...deps, unclaimed });
@@ -198,7 +201,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
         streaming,
         measuring,
         logger,
-        inspection: new Inspection(paths),
+        inspection: new Inspection(paths, networks),
         runtimeVersion: version,
       }),
     ),

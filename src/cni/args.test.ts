@@ -34,7 +34,8 @@ test("args: capabilities reach the plugins that declare them", () => {
     ],
     annotations: { "kubernetes.io/ingress-bandwidth": "10M", "kubernetes.io/egress-bandwidth": "1.5Ki" },
     dns: { servers: ["10.0.0.10"], searches: ["cluster.local"], options: ["ndots:5"] },
-  });
+    cgroupParent: "/kubepods/pod1",
+  }, ["10.9.0.0/24", "fd09::/64"]);
   const conf = (...names: string[]): { type: string; capabilities: object } => ({
     type: "x",
     capabilities: Object.fromEntries(names.map((name) => [name, true])),
@@ -49,6 +50,10 @@ test("args: capabilities reach the plugins that declare them", () => {
     bandwidth: { ingressRate: 1e7, ingressBurst: 2147483647, egressRate: 1536, egressBurst: 2147483647 },
     dns: { servers: ["10.0.0.10"], searches: ["cluster.local"], options: ["ndots:5"] },
   });
+  assert.deepEqual(runtimeConfigFor(conf("ipRanges", "cgroupPath"), capabilities), {
+    ipRanges: [[{ subnet: "10.9.0.0/24" }], [{ subnet: "fd09::/64" }]],
+    cgroupPath: "/kubepods/pod1",
+  });
   assert.equal(runtimeConfigFor({ type: "x" }, capabilities), undefined);
   assert.equal(
     runtimeConfigFor({ type: "x", capabilities: { portMappings: false } }, capabilities),
@@ -60,7 +65,10 @@ test("args: a rate that is none is refused by annotation", () => {
   for (const rate of ["fast", "-1M", "0", "1e3x"]) {
     assert.throws(
       () =>
-        capabilityArguments({ portMappings: [], annotations: { "kubernetes.io/ingress-bandwidth": rate } }),
+        capabilityArguments(
+          { portMappings: [], annotations: { "kubernetes.io/ingress-bandwidth": rate } },
+          [],
+        ),
       /ingress-bandwidth: not a rate/,
       rate,
     );

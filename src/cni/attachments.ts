@@ -1,8 +1,5 @@
 import { RuntimeError } from "../core/errors.ts";
-import type { PodId } from "../core/ids.ts";
 import type { Job } from "../core/job.ts";
-import { podArguments, type PodIdentity } from "./args.ts";
-import { capabilityArguments, type PodNetworkRequest } from "./capability-arguments.ts";
 import {
   addChain,
   checkChain,
@@ -12,22 +9,19 @@ import {
   type Attachment,
   type ChainContext,
 } from "./chain.ts";
-import { ipamType, type NetworkConf } from "./conf.ts";
-import { formatIp, parsePrefix } from "./ip.ts";
+import { ipamType } from "./conf.ts";
+import { inTurn } from "./in-turn.ts";
 import { KeyedQueue, type Turn } from "./keyed-queue.ts";
 import type { PluginLookup } from "./lookup.ts";
+import { podIps } from "./network-status.ts";
+import { planAttachments, type NetworkedPod, type PlanSources } from "./plan.ts";
 import type { Plugin } from "./plugin.ts";
 import { openIfPresent, PodNamespace } from "./pod-namespace.ts";
 import type { AttachmentRecord, RecordBook } from "./record.ts";
-import type { CniDns, CniInterface, CniResult } from "./result.ts";
+import { emptyResult, type CniDns, type CniInterface, type CniResult } from "./result.ts";
 import { RetryQueue } from "./retry.ts";
 
-/** A pod that is to get a network. */
-export interface NetworkedPod extends PodIdentity, PodNetworkRequest {
-  readonly id: PodId;
-}
-
-/** What a pod got. */
+/** What a pod got in its own network. */
 export interface PodAddresses {
   /** Without prefix length, the primary first. */
   readonly ips: readonly string[];
@@ -37,15 +31,17 @@ export interface PodAddresses {
 }
 
 /** What attaching needs from around it. */
-export interface AttachmentsOptions {
+export interface AttachmentsOptions extends PlanSources {
   readonly records: RecordBook;
   readonly lookup: PluginLookup;
   readonly loopback: Plugin;
-  /** The pod's interface. */
-  readonly ifname: string;
-  /** The network of new pods; throws where there is none. */
-  readonly currentNetwork: () => NetworkConf;
   readonly onWarning: (message: string) => void;
+}
+
+/** An attachment whose DEL succeeded, and what that left for later. */
+interface Torn {
+  readonly record: AttachmentRecord;
+  readonly afterwork: readonly Afterwork[];
 }
 
 /** How long a teardown may take that nobody waits for, in milliseconds. */
@@ -83,25 +79,14 @@ export class Attachments implements AsyncDisposable {
   /** See PodNetworks. */
   attach(pod: NetworkedPod, netnsPath: string, job: Job, deadline: AbortSignal): Promise<PodAddresses> {
     return this.#queue.run(pod.id, deadline, async () => {
-      const network = this.#options.currentNetwork();
-      await this.#requirePlugins(network);
-      const left = this.#records.get(pod.id);
-      if (left !== undefined) await this.#tearDownWhole(left, job, deadline);
-      const record: AttachmentRecord = {
-        podId: pod.id,
-        netns: netnsPath,
-        ifname: this.#options.ifname,
-        args: podArguments(pod),
-        capabilities: capabilityArguments(pod),
-        network,
-        state: { state: "intent" },
-      };
+      const records = planAttachments(pod, netnsPath, this.#options);
+      await this.#requirePlugins(records);
+      const left = this.#records.ofPod(pod.id);
+      if (left.length > 0) await this.#finish(await this.#tearDown(left, job, deadline));
       try {
-        const result = await this.#setUp(record, job, deadline);
-        await this.#records.put({ ...record, state: { state: "attached", result } }, "memory");
-        return addressesOf(result);
+        return addressesOf(await this.#setUp(records, job, deadline));
       } catch (error) {
-        await this.#undo(record, job);
+        await this.#undo(pod.id, job);
         throw error;
       }
     });
@@ -110,45 +95,68 @@ export class Attachments implements AsyncDisposable {
   /** See PodNetworks. */
   detach(podId: string, job: Job | undefined, deadline: AbortSignal): Promise<void> {
     return this.#queue.runWithRest(podId, deadline, async (): Promise<Turn<undefined>> => {
-      const record = this.#records.get(podId);
-      if (record === undefined) return { value: undefined, rest: Promise.resolve() };
-      const afterwork = await this.#tearDown(record, job ?? silentJob, deadline);
+      const torn = await this.#tearDown(this.#records.ofPod(podId), job ?? silentJob, deadline);
       // Should the daemon end before the rest is done, the next one takes it up.
-      if (afterwork.length > 0) await this.#records.put(leaving(record), "memory");
+      const unfinished = torn.filter(({ afterwork }) => afterwork.length > 0);
+      if (unfinished.length > 0) {
+        await this.#records.put(
+          unfinished.map(({ record }) => leaving(record)),
+          "memory",
+        );
+      }
       // A failure has been recorded and goes to the retries.
-      const rest = this.#finish(record, afterwork).catch(() => undefined);
+      const rest = this.#finish(torn).catch(() => undefined);
       return { value: undefined, rest };
     });
   }
 
   /** See PodNetworks. */
   async check(podId: string, job: Job | undefined, deadline: AbortSignal): Promise<void> {
-    const record = this.#records.get(podId);
-    if (record?.state.state !== "attached") {
-      throw new RuntimeError("not-found", `pod ${podId} is attached to no network`);
-    }
-    await using namespace = new PodNamespace(record.netns);
+    const records = this.#records.ofPod(podId);
+    const [own] = records;
+    if (own === undefined) throw new RuntimeError("not-found", `pod ${podId} is attached to no network`);
+    await using namespace = new PodNamespace(own.netns);
     const context = this.#context(job ?? silentJob, deadline, namespace);
-    await checkChain(attachmentOf(record), context, record.state.result);
+    for (const record of records) {
+      if (record.state.state !== "attached") {
+        throw new RuntimeError("failed-precondition", `pod ${podId} is ${record.state.state} in ${record.network.name}`);
+      }
+      await checkChain(attachmentOf(record), context, record.state.result);
+    }
   }
 
-  /** The namespace is looked at while the intent is written; nothing outside of it happens before that is on disk. */
-  async #setUp(record: AttachmentRecord, job: Job, deadline: AbortSignal): Promise<CniResult> {
-    const recorded = this.#records.put(record, "disk");
-    const opened = this.#openNamespace(record, job, deadline);
+  /**
+   * Sets every attachment up; gives the first one's result. The namespace is looked at while the intents are written;
+   * nothing outside of it happens before they are on disk.
+   */
+  async #setUp(records: readonly AttachmentRecord[], job: Job, deadline: AbortSignal): Promise<CniResult> {
+    const recorded = this.#records.put(records, "disk");
+    const opened = this.#openNamespace(records, job, deadline);
     const [intent, namespaceOrError] = await Promise.allSettled([recorded, opened]);
     if (intent.status === "rejected" || namespaceOrError.status === "rejected") {
       if (namespaceOrError.status === "fulfilled") await namespaceOrError.value[Symbol.asyncDispose]();
       throw intent.status === "rejected" ? intent.reason : (namespaceOrError as PromiseRejectedResult).reason;
     }
     await using namespace = namespaceOrError.value;
-    return await addChain(attachmentOf(record), this.#context(job, deadline, namespace));
+    const context = this.#context(job, deadline, namespace);
+    let first: CniResult | undefined;
+    for (const record of records) {
+      const result = await addChain(attachmentOf(record), context);
+      await this.#records.put([{ ...record, state: { state: "attached", result } }], "memory");
+      first ??= result;
+    }
+    return first ?? emptyResult;
   }
 
-  async #openNamespace(record: AttachmentRecord, job: Job, deadline: AbortSignal): Promise<PodNamespace> {
-    const namespace = new PodNamespace(record.netns);
+  async #openNamespace(
+    [own]: readonly AttachmentRecord[],
+    job: Job,
+    deadline: AbortSignal,
+  ): Promise<PodNamespace> {
+    if (own === undefined) throw new RuntimeError("internal", "a pod without a network of its own");
+    const namespace = new PodNamespace(own.netns);
     try {
-      const attachment = { ...attachmentOf(record), ifname: "lo" };
+      const attachment = { ...attachmentOf(own), ifname: "lo" };
       const context = this.#context(job, deadline, namespace);
       await this.#options.loopback.add(pluginCall(attachment, context, { type: "loopback" }, undefined));
       return namespace;
@@ -159,61 +167,76 @@ export class Attachments implements AsyncDisposable {
   }
 
   /** Undoes a failed set-up under a deadline of its own: the caller's may have been what failed. */
-  async #undo(record: AttachmentRecord, job: Job): Promise<void> {
+  async #undo(podId: string, job: Job): Promise<void> {
     try {
-      await this.#tearDownWhole(record, job, AbortSignal.timeout(teardownTimeoutMs));
+      const deadline = AbortSignal.timeout(teardownTimeoutMs);
+      await this.#finish(await this.#tearDown(this.#records.ofPod(podId), job, deadline));
     } catch (error) {
       job.note(`cni: undoing failed, it is tried again: ${messageOf(error)}`);
     }
   }
 
-  async #tearDownWhole(
-    record: AttachmentRecord,
-    job: ChainContext["job"],
-    deadline: AbortSignal,
-  ): Promise<void> {
-    await this.#finish(record, await this.#tearDown(record, job, deadline));
-  }
-
-  /** DEL of the recorded chain. Gives what is left to do; the record goes when that is done too. */
+  /**
+   * DEL of the recorded chains, the pod's own network last. Gives what is left to do for each; a record goes when that
+   * is done too. One network's failure does not keep the others from going.
+   */
   async #tearDown(
-    record: AttachmentRecord,
+    records: readonly AttachmentRecord[],
     job: ChainContext["job"],
     deadline: AbortSignal,
-  ): Promise<Afterwork[]> {
+  ): Promise<Torn[]> {
+    const [own] = records;
+    if (own === undefined) return [];
+    const torn: Torn[] = [];
     try {
-      await using namespace = openIfPresent(record.netns);
+      await using namespace = openIfPresent(own.netns);
       const context = this.#context(job, deadline, namespace);
-      return await delChain(attachmentOf(record), context, resultOf(record));
+      await inTurn(
+        records.toReversed().map((record) => async () => {
+          torn.push({ record, afterwork: await delChain(attachmentOf(record), context, resultOf(record)) });
+        }),
+      );
+      return torn;
     } catch (error) {
-      await this.#keepForRetry(record, error);
+      const done = new Set(torn.map(({ record }) => record));
+      await this.#keepForRetry(
+        records.filter((record) => !done.has(record)),
+        error,
+      );
+      await this.#finish(torn).catch(() => undefined);
       throw error;
     }
   }
 
-  /** Does what DEL left for later, then forgets the attachment. */
-  async #finish(record: AttachmentRecord, afterwork: readonly Afterwork[]): Promise<void> {
-    try {
-      const context = this.#context(silentJob, AbortSignal.timeout(teardownTimeoutMs), undefined);
-      for (const work of afterwork) await work(context);
-      await this.#records.delete(record.podId);
-      this.#retries.remove(record.podId);
-    } catch (error) {
-      await this.#keepForRetry(record, error);
-      throw error;
-    }
+  /** Does what DEL left for later, then forgets the attachments. */
+  async #finish(torn: readonly Torn[]): Promise<void> {
+    const context = this.#context(silentJob, AbortSignal.timeout(teardownTimeoutMs), undefined);
+    await inTurn(
+      torn.map(({ record, afterwork }) => async () => {
+        try {
+          for (const work of afterwork) await work(context);
+          await this.#records.delete(record);
+          if (this.#records.ofPod(record.podId).length === 0) this.#retries.remove(record.podId);
+        } catch (error) {
+          await this.#keepForRetry([record], error);
+          throw error;
+        }
+      }),
+    );
   }
 
-  async #keepForRetry(record: AttachmentRecord, error: unknown): Promise<void> {
-    const { podId } = record;
+  async #keepForRetry(records: readonly AttachmentRecord[], error: unknown): Promise<void> {
+    const [first] = records;
+    if (first === undefined) return;
+    const { podId } = first;
     this.#options.onWarning(`cni: pod ${podId}: teardown failed and is tried again: ${messageOf(error)}`);
     this.#retries.add(podId);
-    await this.#records.put(leaving(record), "disk");
+    await this.#records.put(records.map(leaving), "disk");
   }
 
   /** A plugin that is missing is found out before anything is done: its DEL could not be run either. */
-  async #requirePlugins(network: NetworkConf): Promise<void> {
-    for (const conf of network.plugins) {
+  async #requirePlugins(records: readonly AttachmentRecord[]): Promise<void> {
+    for (const conf of records.flatMap(({ network }) => network.plugins)) {
       await this.#options.lookup(conf.type);
       const ipam = ipamType(conf);
       if (ipam !== "") await this.#options.lookup(ipam);
@@ -232,8 +255,8 @@ export const silentJob: ChainContext["job"] = {
 };
 
 function attachmentOf(record: AttachmentRecord): Attachment {
-  const { network, podId, netns, ifname, args, capabilities } = record;
-  return { network, containerId: podId, netns, ifname, args, capabilities };
+  const { position, network, podId, netns, ifname, args, capabilities } = record;
+  return { position, network, containerId: podId, netns, ifname, args, capabilities };
 }
 
 function resultOf(record: AttachmentRecord): CniResult | undefined {
@@ -249,12 +272,7 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** The addresses of the pod's own interfaces; those that name no interface count too. */
+/** A result as the pod's caller sees it. */
 export function addressesOf(result: CniResult): PodAddresses {
-  const own = result.ips.filter(({ interface: index }) => {
-    const link = index === undefined ? undefined : result.interfaces[index];
-    return link === undefined || link.sandbox !== undefined;
-  });
-  const ips = own.map(({ address }) => formatIp(parsePrefix(address).address));
-  return { ips, interfaces: result.interfaces, dns: result.dns, result };
+  return { ips: podIps(result), interfaces: result.interfaces, dns: result.dns, result };
 }

@@ -19,15 +19,17 @@ const bandwidthBurstBits = 2 ** 31 - 1;
 
 /**
  * The capability arguments by name, under the names that other runtimes use (cni.dev, "Well-known Capabilities").
- * What the pod doesn't ask for is absent. Throws `invalid-argument` for a rate that is no quantity.
+ * What the pod doesn't ask for is absent. `podCidrs` are the node's ranges of addresses, of each of which the pod gets
+ * one. Throws `invalid-argument` for a rate that is no quantity.
  */
-export function capabilityArguments(request: PodNetworkRequest): JsonObject {
+export function capabilityArguments(request: PodNetworkRequest, podCidrs: readonly string[]): JsonObject {
   const ports = request.portMappings.filter((mapping) => mapping.hostPort > 0);
   const bandwidth = bandwidthOf(request.annotations ?? {});
   const { dns, annotations, cgroupParent } = request;
   return {
     ...(ports.length === 0 ? {} : { portMappings: ports.map(portMapping) }),
     ...(bandwidth === undefined ? {} : { bandwidth }),
+    ...(podCidrs.length === 0 ? {} : { ipRanges: podCidrs.map((subnet) => [{ subnet }]) }),
     ...(dns === undefined
       ? {}
       : { dns: { servers: dns.servers, searches: dns.searches, options: dns.options } }),

@@ -2,6 +2,7 @@ import { RuntimeError } from "../core/errors.ts";
 import type { Job } from "../core/job.ts";
 import { runtimeConfigFor } from "./capability-arguments.ts";
 import type { NetworkConf, PluginConf } from "./conf.ts";
+import { inTurn } from "./in-turn.ts";
 import type { JsonObject } from "./json.ts";
 import type { PluginLookup } from "./lookup.ts";
 import type { PluginCall } from "./plugin.ts";
@@ -11,6 +12,8 @@ import { isVersionAtLeast } from "./version.ts";
 
 /** One pod's attachment to one network. */
 export interface Attachment {
+  /** 0 is the network that every pod gets, above are those that it asked for besides. */
+  readonly position: number;
   readonly network: NetworkConf;
   readonly containerId: string;
   readonly netns: string;
@@ -36,7 +39,7 @@ export async function addChain(attachment: Attachment, context: ChainContext): P
   let result: CniResult | undefined;
   for (const conf of attachment.network.plugins) {
     const previous = result;
-    result = await context.job.stage(`cni ${conf.type} ADD`, async () => {
+    result = await context.job.stage(stageName(conf, "ADD", attachment), async () => {
       const plugin = await context.lookup(conf.type);
       return plugin.add(pluginCall(attachment, context, conf, previous));
     });
@@ -53,11 +56,10 @@ export async function delChain(
   context: ChainContext,
   result: CniResult | undefined,
 ): Promise<Afterwork[]> {
-  const failures: unknown[] = [];
   const afterwork: Afterwork[] = [];
-  for (const conf of attachment.network.plugins.toReversed()) {
-    try {
-      await context.job.stage(`cni ${conf.type} DEL`, async () => {
+  await inTurn(
+    attachment.network.plugins.toReversed().map((conf) => () =>
+      context.job.stage(stageName(conf, "DEL", attachment), async () => {
         const plugin = await context.lookup(conf.type);
         await plugin.del({
           ...pluginCall(attachment, context, conf, result),
@@ -65,12 +67,9 @@ export async function delChain(
             afterwork.push((later) => work(pluginCall(attachment, later, conf, result)));
           },
         });
-      });
-    } catch (error) {
-      failures.push(error);
-    }
-  }
-  if (failures.length > 0) throw collected(failures);
+      }),
+    ),
+  );
   return afterwork;
 }
 
@@ -128,9 +127,7 @@ export function pluginCall(
   };
 }
 
-function collected(failures: readonly unknown[]): RuntimeError {
-  const [first] = failures;
-  if (failures.length === 1 && first instanceof RuntimeError) return first;
-  const text = failures.map((failure) => (failure instanceof Error ? failure.message : String(failure)));
-  return new RuntimeError("internal", text.join("; "), { cause: first });
+/** How a plugin's turn shows in the job; that of another network than the pod's own names its interface. */
+function stageName({ type }: PluginConf, command: string, { position, ifname }: Attachment): string {
+  return `cni ${type} ${command}${position === 0 ? "" : ` ${ifname}`}`;
 }

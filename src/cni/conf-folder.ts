@@ -1,9 +1,9 @@
-import { watch, type FSWatcher } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
-import { basename, extname, join } from "node:path";
+import { extname, join } from "node:path";
 import { RuntimeError } from "../core/errors.ts";
 import { isErrno } from "../sys/index.ts";
 import { parseConfList, parseSingleConf, type NetworkConf } from "./conf.ts";
+import { FolderWatch } from "./folder-watch.ts";
 
 /** A file of the folder that could not be used. */
 export interface BadConf {
@@ -14,8 +14,9 @@ export interface BadConf {
 
 /** What the folder holds. */
 export interface LoadedConf {
-  /** The first good file by name; absent where there is none. */
-  readonly network?: NetworkConf;
+  /** Every good file's network, in the order of the files' names: the first is that of all pods. */
+  readonly networks: readonly NetworkConf[];
+  /** The first good file; absent where there is none. */
   readonly file?: string;
   readonly bad: readonly BadConf[];
 }
@@ -29,65 +30,63 @@ export interface NetworkStatus {
   readonly message: string;
 }
 
-/** How often the folder is looked at where no event told of a change, in milliseconds. */
-const pollIntervalMs = 5_000;
-/** A change comes as several events: the folder is read once they stop for this long, in milliseconds. */
-const quietTimeMs = 50;
 /** Bytes of one file. */
 const maxConfBytes = 1024 * 1024;
 
-/** Reads a folder of CNI configurations: the first good file by name counts. A folder that is not there is empty. */
+/** Reads a folder of CNI configurations, each file by itself. A folder that is not there is empty. */
 export async function loadConfFolder(folder: string): Promise<LoadedConf> {
   const bad: BadConf[] = [];
+  const networks: NetworkConf[] = [];
+  let first: string | undefined;
   for (const name of await listConfFiles(folder, bad)) {
     const file = join(folder, name);
     try {
-      return { network: await loadConfFile(file), file, bad };
+      networks.push(await loadConfFile(file));
+      first ??= file;
     } catch (error) {
       bad.push({ file, reason: error instanceof Error ? error.message : String(error) });
     }
   }
-  return { bad };
+  return { networks, ...(first === undefined ? {} : { file: first }), bad };
 }
 
 /** The folder, kept up to date; reading never waits. */
 export class ConfFolder implements AsyncDisposable {
   readonly #folder: string;
   readonly #onChange: (loaded: LoadedConf) => void;
-  #loaded: LoadedConf = { bad: [] };
-  #watcher: FSWatcher | undefined;
-  #poll: NodeJS.Timeout | undefined;
-  #pending: NodeJS.Timeout | undefined;
+  readonly #watch: FolderWatch;
+  #loaded: LoadedConf = { networks: [], bad: [] };
   #reading: Promise<void> = Promise.resolve();
   #closed = false;
 
   /** Loads once, then watches. `onChange` is called when what is loaded has changed, at first from nothing. */
   static async open(folder: string, onChange: (loaded: LoadedConf) => void): Promise<ConfFolder> {
     const opened = new ConfFolder(folder, onChange);
-    opened.#watch();
     await opened.reload();
-    opened.#poll = setInterval(() => {
-      opened.#watch();
-      void opened.reload();
-    }, pollIntervalMs);
-    opened.#poll.unref();
     return opened;
   }
 
   private constructor(folder: string, onChange: (loaded: LoadedConf) => void) {
     this.#folder = folder;
     this.#onChange = onChange;
+    this.#watch = new FolderWatch(folder, () => void this.reload());
   }
 
   /** The network that new pods get; throws `failed-precondition` with what {@link status} says where there is none. */
   current(): NetworkConf {
-    if (this.#loaded.network !== undefined) return this.#loaded.network;
+    const [network] = this.#loaded.networks;
+    if (network !== undefined) return network;
     throw new RuntimeError("failed-precondition", `network is not ready: ${this.status().message}`);
+  }
+
+  /** Every network of the folder; of two with one name the first counts. */
+  networks(): ReadonlyMap<string, NetworkConf> {
+    return new Map(this.#loaded.networks.toReversed().map((network) => [network.name, network]));
   }
 
   status(): NetworkStatus {
     const bad = this.#loaded.bad.map(({ reason }) => reason).join("; ");
-    if (this.#loaded.network !== undefined) {
+    if (this.#loaded.networks.length > 0) {
       return { ready: true, reason: "", message: bad === "" ? "" : `passed over: ${bad}` };
     }
     const message =
@@ -108,40 +107,8 @@ export class ConfFolder implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
-    clearInterval(this.#poll);
-    clearTimeout(this.#pending);
-    this.#watcher?.close();
+    this.#watch[Symbol.dispose]();
     await this.#reading;
-  }
-
-  /** Starts to watch where that isn't so yet: the folder may come later than the daemon, or be replaced. */
-  #watch(): void {
-    if (this.#watcher !== undefined) return;
-    try {
-      const watcher = watch(this.#folder, { persistent: false }, (event, name) => {
-        // The folder itself was moved or deleted: the poll looks for a new one.
-        if (event === "rename" && name === basename(this.#folder)) this.#unwatch();
-        this.#reloadSoon();
-      });
-      watcher.on("error", () => {
-        this.#unwatch();
-      });
-      this.#watcher = watcher;
-    } catch {
-      // Not there, or no watches left: the poll goes on.
-      this.#watcher = undefined;
-    }
-  }
-
-  #unwatch(): void {
-    this.#watcher?.close();
-    this.#watcher = undefined;
-  }
-
-  #reloadSoon(): void {
-    clearTimeout(this.#pending);
-    this.#pending = setTimeout(() => void this.reload(), quietTimeMs);
-    this.#pending.unref();
   }
 }
 

@@ -70,9 +70,27 @@ test("conf: the first good file by name counts, bad ones are remembered with the
   await writeFile(join(folder.path, "10-pods.conflist"), JSON.stringify(good));
   await writeFile(join(folder.path, "20-other.conf"), JSON.stringify({ ...good, name: "other" }));
   const loaded = await loadConfFolder(folder.path);
-  assert.equal(loaded.network?.name, "pods");
+  assert.deepEqual(
+    loaded.networks.map(({ name }) => name),
+    ["pods", "other"],
+  );
+  assert.equal(loaded.file, join(folder.path, "10-pods.conflist"));
   assert.equal(loaded.bad.length, 1);
   assert.match(loaded.bad[0]?.reason ?? "", /05-bad\.conflist: not JSON: .*line 3/);
+});
+
+test("conf: a mistake is named with its line, also where the parser does not tell it", () => {
+  for (const [text, line] of [
+    ["{", 1],
+    ['{\n"name": "x",\n', 3],
+    ['{\n"name": "x",\n"plugins": [tru]}', 3],
+    ['{\n"name": "x",\n"plugins":\n[1,\n]}', 5],
+    ['{\n"name":\n}', 3],
+    ['{\n"name": "a\nb"}', 2],
+    ["", 1],
+  ] as const) {
+    assert.throws(() => parseConfList(text, "f"), new RegExp(`f: not JSON: .*line ${line}\\b`), text);
+  }
 });
 
 test("conf: status follows the folder without a restart", async () => {

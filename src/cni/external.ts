@@ -2,7 +2,7 @@ import { RuntimeError, type ErrorCode } from "../core/errors.ts";
 import { attachmentEnvironment } from "./args.ts";
 import { versionOf } from "./conf.ts";
 import { countField, parseJsonObject, stringField, type JsonObject } from "./json.ts";
-import type { AttachmentCommand, NetworkCall, Plugin, PluginCall, ValidAttachment } from "./plugin.ts";
+import type { AttachmentCommand, NetworkCall, Plugin, PluginCall } from "./plugin.ts";
 import { runProgram, type ProcessOutcome } from "./plugin-process.ts";
 import { readResult, writeResult, type CniResult } from "./result.ts";
 import { isVersionAtLeast } from "./version.ts";
@@ -41,6 +41,15 @@ export function externalPlugin(type: string, path: string, options: ExternalPlug
     requireExit(subject, outcome);
     return outcome.stdout;
   };
+  const runForNetwork = async (
+    command: "GC" | "STATUS",
+    call: NetworkCall,
+    input: JsonObject,
+  ): Promise<void> => {
+    // Both came with 1.1; an older plugin would take them for a mistake.
+    if (!isVersionAtLeast(versionOf(call.conf), "1.1.0")) return;
+    await run(command, input, { CNI_COMMAND: command, CNI_PATH: options.folders.join(":") }, call);
+  };
   return {
     type,
     add: async (call) => readAddOutput(`cni plugin ${type} ADD`, await attach("ADD", call)),
@@ -50,12 +59,8 @@ export function externalPlugin(type: string, path: string, options: ExternalPlug
     check: async (call) => {
       await attach("CHECK", call);
     },
-    gc: async (call: NetworkCall, valid: readonly ValidAttachment[]) => {
-      // GC came with 1.1; an older plugin would take it for a mistake.
-      if (!isVersionAtLeast(versionOf(call.conf), "1.1.0")) return;
-      const input = { ...call.conf, "cni.dev/valid-attachments": valid };
-      await run("GC", input, { CNI_COMMAND: "GC", CNI_PATH: options.folders.join(":") }, call);
-    },
+    gc: (call, valid) => runForNetwork("GC", call, { ...call.conf, "cni.dev/valid-attachments": valid }),
+    status: (call) => runForNetwork("STATUS", call, call.conf),
   };
 }
 

@@ -9,10 +9,31 @@ export function parseJsonObject(text: string, what: string): JsonObject {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new RuntimeError("invalid-argument", `${what}: not JSON: ${reason}`, { cause: error });
+    // The parser quotes the text around the mistake, line breaks and all, and does not always tell the line.
+    const reason = (error instanceof Error ? error.message : String(error)).replaceAll(/\s+/g, " ");
+    const line = /\(line \d+/.test(reason) ? "" : ` (line ${lineOfMistake(text)})`;
+    throw new RuntimeError("invalid-argument", `${what}: not JSON: ${reason}${line}`, { cause: error });
   }
   return requireObject(value, what);
+}
+
+/** One token of JSON behind its blanks (RFC 8259). */
+const jsonToken =
+  /[ \t\r\n]*([{}[\],:]|"(?:[^"\\\p{Cc}]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)/uy;
+
+/** The line, from 1, of the first token that is none, or stands where a value is due; else the last line. */
+function lineOfMistake(text: string): number {
+  const tokens = new RegExp(jsonToken);
+  let end = 0;
+  let isValueDue = true;
+  for (let match = tokens.exec(text); match !== null; match = tokens.exec(text)) {
+    const [, token = ""] = match;
+    if (isValueDue && "}],:".includes(token)) break;
+    isValueDue = token === ":" || token === ",";
+    end = tokens.lastIndex;
+  }
+  const blanks = /^[ \t\r\n]*/.exec(text.slice(end))?.[0].length ?? 0;
+  return text.slice(0, end + blanks).split("\n").length;
 }
 
 /** Gives `value` where it is an object, else throws `invalid-argument`. */

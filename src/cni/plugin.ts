@@ -54,4 +54,6 @@ export interface Plugin {
   check(call: PluginCall): Promise<void>;
   /** Drops what belongs to no valid attachment. */
   gc(call: NetworkCall, valid: readonly ValidAttachment[]): Promise<void>;
+  /** Throws where ADD could not succeed now; a plugin without it is as ready as its `ipam` is. */
+  status?(call: NetworkCall): Promise<void>;
 }

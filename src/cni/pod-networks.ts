@@ -1,14 +1,19 @@
 import type { Job } from "../core/job.ts";
 import type { Store } from "../store/index.ts";
-import { addressesOf, Attachments, silentJob, type NetworkedPod, type PodAddresses } from "./attachments.ts";
+import { addressesOf, Attachments, silentJob, type PodAddresses } from "./attachments.ts";
 import { ConfFolder, type NetworkStatus } from "./conf-folder.ts";
 import type { NetworkConf } from "./conf.ts";
 import { collectGarbage } from "./garbage.ts";
 import { openHostNetwork } from "./host-network.ts";
+import { inTurn } from "./in-turn.ts";
 import { pluginLookup } from "./lookup.ts";
+import { networkStatusOf, type NetworkStatusEntry } from "./network-status.ts";
+import type { AdditionalNetworks, NetworkedPod } from "./plan.ts";
 import { bridgePlugin } from "./plugins/bridge.ts";
 import { hostLocalPlugin } from "./plugins/host-local.ts";
 import { loopbackPlugin } from "./plugins/loopback.ts";
+import { PodCidrs } from "./pod-cidrs.ts";
+import { Readiness } from "./readiness.ts";
 import { RecordBook, type AttachmentRecord, type AttachmentState } from "./record.ts";
 
 /** Where things are, and whom to tell. */
@@ -22,6 +27,8 @@ export interface PodNetworksOptions {
   readonly environment: Readonly<Record<string, string>>;
   /** The pod's interface; `eth0` where absent. */
   readonly ifname?: string;
+  /** Whether pods may ask for more networks; `off` where absent. */
+  readonly additionalNetworks?: AdditionalNetworks;
   readonly onInfo: (message: string) => void;
   readonly onWarning: (message: string) => void;
 }
@@ -34,13 +41,15 @@ export interface AttachmentEntry {
   readonly state: AttachmentState["state"];
 }
 
-/** Attaches pods to the network that the configuration folder names, and takes them off again. */
+/** Attaches pods to the networks that the configuration folder names, and takes them off again. */
 export interface PodNetworks extends AsyncDisposable {
   /** The NetworkReady condition; from memory. */
   status(): NetworkStatus;
+  /** Throws `failed-precondition` where there is no network for new pods, whatever its plugins say of themselves. */
+  requireNetwork(): void;
   /**
-   * Attaches a pod: loopback and the chain of plugins. What an earlier, unfinished attach left is undone first. A
-   * failure is undone, or recorded and tried again until it is.
+   * Attaches a pod: loopback and the chain of plugins, then the networks it asks for besides. What an earlier,
+   * unfinished attach left is undone first. A failure is undone, or recorded and tried again until it is.
    */
   attach(pod: NetworkedPod, netnsPath: string, job: Job, deadline: AbortSignal): Promise<PodAddresses>;
   /**
@@ -52,12 +61,14 @@ export interface PodNetworks extends AsyncDisposable {
   check(podId: string, job: Job | undefined, deadline: AbortSignal): Promise<void>;
   /** Every attachment that has a record, for reconciliation at start: detach those whose pod is gone. */
   entries(): AttachmentEntry[];
-  /** What a pod got, from its record. */
+  /** What a pod got in its own network, from its record. */
   addresses(podId: string): PodAddresses | undefined;
-  /** CNI GC: frees what plugins still hold for pods without a record. */
+  /** What a pod got in every network, its own first, in the form of the network-status annotation. */
+  networkStatus(podId: string): NetworkStatusEntry[];
+  /** Takes the node's ranges of pod addresses, with commas between; throws `invalid-argument`. */
+  setPodCidrs(text: string): Promise<void>;
+  /** CNI GC: frees what is still held for pods without a record, and the rules of networks that nobody uses now. */
   collectGarbage(job: Job | undefined, deadline: AbortSignal): Promise<void>;
-  /** Removes the masquerading rules of networks without pods. */
-  removeUnusedRules(deadline: AbortSignal): Promise<void>;
 }
 
 /** Opens the host's sockets, reads the records and the configuration. Call it once, on the main thread. */
@@ -67,12 +78,14 @@ export async function openPodNetworks(options: PodNetworksOptions): Promise<PodN
   const records = await RecordBook.open(options.store, (key, reason) => {
     options.onWarning(`cni: the record of pod ${key} is damaged and passed over: ${reason}`);
   });
-  const confFolder = opening.use(await openConfFolder(options));
+  const podCidrs = await PodCidrs.open(options.store);
   const loopback = loopbackPlugin();
   const lookup = pluginLookup([loopback, bridgePlugin(host), hostLocalPlugin()], {
     folders: options.binDirs,
     environment: options.environment,
   });
+  const readiness = opening.use(new Readiness({ lookup, onWarning: options.onWarning }));
+  const confFolder = opening.use(await openConfFolder(options, readiness));
   const attachments = opening.use(
     new Attachments({
       records,
@@ -80,43 +93,66 @@ export async function openPodNetworks(options: PodNetworksOptions): Promise<PodN
       loopback,
       ifname: options.ifname ?? "eth0",
       currentNetwork: () => confFolder.current(),
+      networks: () => confFolder.networks(),
+      additionalNetworks: options.additionalNetworks ?? "off",
+      podCidrs: () => podCidrs.current(),
       onWarning: options.onWarning,
     }),
   );
   attachments.resumeTeardowns();
+
+  /** Rules and reservations of a network stay while it has pods, or is the one that new pods get. */
+  const collect = async (network: NetworkConf, job: Job | undefined, deadline: AbortSignal): Promise<void> => {
+    await collectGarbage(network, records, lookup, job ?? silentJob, deadline);
+    const isUsed = records.all().some((record) => record.network.name === network.name);
+    if (isUsed || confFolder.networks().has(network.name)) return;
+    await host.masquerade.remove(network.name, deadline);
+    await records.forgetNetwork(network.name);
+  };
   const resources = opening.move();
   return {
-    status: () => confFolder.status(),
+    status: () => {
+      const status = confFolder.status();
+      const failure = status.ready ? readiness.failure(confFolder.current()) : "";
+      if (failure === "") return status;
+      const message = status.message === "" ? failure : `${failure}; ${status.message}`;
+      return { ready: false, reason: "NetworkPluginNotReady", message };
+    },
+    requireNetwork: () => void confFolder.current(),
     attach: (...call) => attachments.attach(...call),
     detach: (...call) => attachments.detach(...call),
     check: (...call) => attachments.check(...call),
     entries: () => records.all().map(entryOf),
     addresses: (podId) => {
-      const record = records.get(podId);
-      return record?.state.state === "attached" ? addressesOf(record.state.result) : undefined;
+      const [own] = records.ofPod(podId);
+      return own?.state.state === "attached" ? addressesOf(own.state.result) : undefined;
     },
+    networkStatus: (podId) => networkStatusOf(records.ofPod(podId)),
+    setPodCidrs: (text) => podCidrs.set(text),
     collectGarbage: (job, deadline) =>
-      collectGarbage(knownNetworks(confFolder, records), records, lookup, job ?? silentJob, deadline),
-    removeUnusedRules: async (deadline) => {
-      const used = new Set(records.all().map(({ network }) => network.name));
-      for (const { name } of knownNetworks(confFolder, records)) {
-        if (!used.has(name)) await host.masquerade.remove(name, deadline);
-      }
-    },
+      inTurn(
+        knownNetworks(confFolder, records).map((network) => () => collect(network, job, deadline)),
+      ),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }
 
-function openConfFolder(options: PodNetworksOptions): Promise<ConfFolder> {
-  return ConfFolder.open(options.confDir, ({ file, bad }) => {
+function openConfFolder(options: PodNetworksOptions, readiness: Readiness): Promise<ConfFolder> {
+  return ConfFolder.open(options.confDir, ({ networks: [first], file, bad }) => {
     for (const { reason } of bad) options.onWarning(`cni: passed over: ${reason}`);
     if (file !== undefined) options.onInfo(`cni: new pods use ${file}`);
+    // Asked at once, so that the answer is there when somebody wants it.
+    if (first !== undefined) readiness.failure(first);
   });
 }
 
-/** The current network and those that records still name, each once. */
+/** The current network and every one that was ever used, each once, as it is configured now where it still is. */
 function knownNetworks(confFolder: ConfFolder, records: RecordBook): NetworkConf[] {
-  const byName = new Map(records.all().map(({ network }) => [network.name, network]));
+  const used = [...records.usedNetworks(), ...records.all().map(({ network }) => network)];
+  const byName = new Map(used.map((network) => [network.name, network]));
+  for (const network of confFolder.networks().values()) {
+    if (byName.has(network.name)) byName.set(network.name, network);
+  }
   if (confFolder.status().ready) byName.set(confFolder.current().name, confFolder.current());
   return [...byName.values()];
 }

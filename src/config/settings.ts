@@ -125,6 +125,12 @@ export const settings = {
     "How long a pod or container whose request gave up before it was made waits for the same request again; then it is " +
       "removed. In milliseconds.",
   ),
+  cniAdditionalNetworks: choice(
+    "cni.additional_networks",
+    ["off", "annotation"],
+    "off",
+    "Whether a pod may ask for more of the folder's networks by the annotation k8s.v1.cni.cncf.io/networks.",
+  ),
   insecureRegistries: list(
     "images.insecure_registries",
     [],

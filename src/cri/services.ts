@@ -90,7 +90,7 @@ export function createServices(deps: ServicesDeps): Services {
       ...routine("Version", version(deps.runtimeVersion)),
       ...routine("Status", status(health)),
       ...routine("RuntimeConfig", runtimeConfig()),
-      ...notable("UpdateRuntimeConfig", updateRuntimeConfig()),
+      ...notable("UpdateRuntimeConfig", updateRuntimeConfig(pods)),
       ...notable("RunPodSandbox", runPodSandbox(pods)),
       ...notable("StopPodSandbox", stopPodSandbox(pods)),
       ...notable("RemovePodSandbox", removePodSandbox(pods)),

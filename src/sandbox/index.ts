@@ -9,6 +9,7 @@ export { Unclaimed } from "./unclaimed.ts";
 export { lockState } from "./state-lock.ts";
 export { prepareState } from "./prepare-state.ts";
 export { recover } from "./recovery.ts";
+export { startNetworkGarbage } from "./network-garbage.ts";
 export { SeccompFilters } from "./seccomp-filters.ts";
 export { ContainerSpecs } from "./container-specs.ts";
 export type { ContainerFilter, PodFilter } from "./selection.ts";

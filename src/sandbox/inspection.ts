@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import type { PodNetworks } from "../cni/index.ts";
 import type { Container } from "../core/container.ts";
 import type { Pod } from "../core/pod.ts";
 import type { StatePaths } from "./paths.ts";
@@ -6,9 +7,11 @@ import type { StatePaths } from "./paths.ts";
 /** What a person who debugs a pod or container wants to see, as JSON text. */
 export class Inspection {
   readonly #paths: StatePaths;
+  readonly #networks: Pick<PodNetworks, "networkStatus">;
 
-  constructor(paths: StatePaths) {
+  constructor(paths: StatePaths, networks: Pick<PodNetworks, "networkStatus">) {
     this.#paths = paths;
+    this.#networks = networks;
   }
 
   /** A pod's namespaces, files and configuration. */
@@ -20,6 +23,8 @@ export class Inspection {
       bootId: pod.bootId,
       folder,
       pins: { network, ipc, uts, pid, user },
+      // As agents write it to the annotation k8s.v1.cni.cncf.io/network-status.
+      networkStatus: this.#networks.networkStatus(pod.id),
       config: pod.config,
     });
   }

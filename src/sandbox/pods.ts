@@ -52,6 +52,11 @@ export class Pods {
     return claimed;
   }
 
+  /** Takes the node's ranges of pod addresses, with commas between, for the plugins that ask for them. */
+  setPodCidrs(text: string): Promise<void> {
+    return this.#deps.networks.setPodCidrs(text);
+  }
+
   /** Ends a pod's processes and network. Unknown and stopped pods are no error. */
   async stop(text: string, signal: AbortSignal): Promise<void> {
     const entry = this.#inventory.findPod(text);

@@ -89,7 +89,10 @@ test("reachability: the world sees the host's address, other pods the pod's", ne
   for (const { podId } of fixture.networks.entries()) await fixture.networks.detach(podId, undefined, soon());
   await fixture.restart();
   assert.match(await output("nft", "list", "tables"), /berth_masq_/);
-  await fixture.networks.removeUnusedRules(soon());
+  await fixture.networks.collectGarbage(undefined, soon());
+  assert.match(await output("nft", "list", "tables"), /berth_masq_/);
+  await fixture.configure(bridgeNetwork(fixture, "cni9", ["10.99.0.0/24"]));
+  await fixture.networks.collectGarbage(undefined, soon());
   assert.equal(await output("nft", "list", "tables"), "");
 });
 

@@ -15,8 +15,8 @@ export function status(health: RuntimeHealth): UnaryHandler<StatusRequest__Outpu
           {
             type: "NetworkReady",
             status: network.ready,
-            reason: network.ready ? "" : network.reason,
-            message: network.ready ? "" : network.message,
+            reason: network.reason,
+            message: network.message,
           },
         ],
       },

@@ -1,7 +1,6 @@
 import { mkdir, rm } from "node:fs/promises";
 import type { PodNetworks } from "../../cni/index.ts";
 import type { Clock } from "../../core/clock.ts";
-import { RuntimeError } from "../../core/errors.ts";
 import { newPodId } from "../../core/ids.ts";
 import type { Job } from "../../core/job.ts";
 import type { Pod, PodConfig, PodNetwork } from "../../core/pod.ts";
@@ -44,7 +43,7 @@ export async function runPod(
   const id = newPodId();
   const paths = deps.paths.pod(id);
   const withNetwork = config.security.namespaces.network === "pod";
-  if (withNetwork) requireNetwork(networks);
+  if (withNetwork) networks.requireNetwork();
 
   await using undo = new AsyncDisposableStack();
   const record: Pod = {
@@ -86,9 +85,9 @@ export async function runPod(
   const network: PodNetwork = withNetwork
     ? await job.stage("network", async () => {
         undo.defer(() => networks.detach(id, job, AbortSignal.timeout(deps.networkTimeoutMs)));
-        const { metadata, portMappings, annotations } = config;
+        const { metadata, portMappings, annotations, dns, cgroupParent } = config;
         const attached = await networks.attach(
-          { id, ...metadata, portMappings, annotations },
+          { id, ...metadata, portMappings, annotations, cgroupParent, ...(dns === undefined ? {} : { dns }) },
           paths.network,
           job,
           AbortSignal.timeout(deps.networkTimeoutMs),
@@ -125,8 +124,3 @@ export async function removeNamespaces(
 
 /** How long the processes of a pod's own cgroup have to die. */
 const destroyTimeoutMs = 10_000;
-
-function requireNetwork(networks: PodNetworks): void {
-  const status = networks.status();
-  if (!status.ready) throw new RuntimeError("failed-precondition", `no network for pods: ${status.message}`);
-}
