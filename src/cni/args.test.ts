@@ -26,16 +26,19 @@ test("args: a value that would change the meaning is refused", () => {
 });
 
 test("args: capabilities reach the plugins that declare them", () => {
-  const capabilities = capabilityArguments({
-    portMappings: [
-      { protocol: "tcp", containerPort: 80, hostPort: 8080, hostIp: "" },
-      { protocol: "udp", containerPort: 53, hostPort: 53, hostIp: "127.0.0.1" },
-      { protocol: "tcp", containerPort: 81, hostPort: 0, hostIp: "" },
-    ],
-    annotations: { "kubernetes.io/ingress-bandwidth": "10M", "kubernetes.io/egress-bandwidth": "1.5Ki" },
-    dns: { servers: ["10.0.0.10"], searches: ["cluster.local"], options: ["ndots:5"] },
-    cgroupParent: "/kubepods/pod1",
-  }, ["10.9.0.0/24", "fd09::/64"]);
+  const capabilities = capabilityArguments(
+    {
+      portMappings: [
+        { protocol: "tcp", containerPort: 80, hostPort: 8080, hostIp: "" },
+        { protocol: "udp", containerPort: 53, hostPort: 53, hostIp: "127.0.0.1" },
+        { protocol: "tcp", containerPort: 81, hostPort: 0, hostIp: "" },
+      ],
+      annotations: { "kubernetes.io/ingress-bandwidth": "10M", "kubernetes.io/egress-bandwidth": "1.5Ki" },
+      dns: { servers: ["10.0.0.10"], searches: ["cluster.local"], options: ["ndots:5"] },
+      cgroupParent: "/kubepods/pod1",
+    },
+    ["10.9.0.0/24", "fd09::/64"],
+  );
   const conf = (...names: string[]): { type: string; capabilities: object } => ({
     type: "x",
     capabilities: Object.fromEntries(names.map((name) => [name, true])),

@@ -119,7 +119,10 @@ export class Attachments implements AsyncDisposable {
     const context = this.#context(job ?? silentJob, deadline, namespace);
     for (const record of records) {
       if (record.state.state !== "attached") {
-        throw new RuntimeError("failed-precondition", `pod ${podId} is ${record.state.state} in ${record.network.name}`);
+        throw new RuntimeError(
+          "failed-precondition",
+          `pod ${podId} is ${record.state.state} in ${record.network.name}`,
+        );
       }
       await checkChain(attachmentOf(record), context, record.state.result);
     }

@@ -58,16 +58,17 @@ export async function delChain(
 ): Promise<Afterwork[]> {
   const afterwork: Afterwork[] = [];
   await inTurn(
-    attachment.network.plugins.toReversed().map((conf) => () =>
-      context.job.stage(stageName(conf, "DEL", attachment), async () => {
-        const plugin = await context.lookup(conf.type);
-        await plugin.del({
-          ...pluginCall(attachment, context, conf, result),
-          afterwards: (work) => {
-            afterwork.push((later) => work(pluginCall(attachment, later, conf, result)));
-          },
-        });
-      }),
+    attachment.network.plugins.toReversed().map(
+      (conf) => () =>
+        context.job.stage(stageName(conf, "DEL", attachment), async () => {
+          const plugin = await context.lookup(conf.type);
+          await plugin.del({
+            ...pluginCall(attachment, context, conf, result),
+            afterwards: (work) => {
+              afterwork.push((later) => work(pluginCall(attachment, later, conf, result)));
+            },
+          });
+        }),
     ),
   );
   return afterwork;

@@ -81,7 +81,11 @@ export class ConfFolder implements AsyncDisposable {
 
   /** Every network of the folder; of two with one name the first counts. */
   networks(): ReadonlyMap<string, NetworkConf> {
-    return new Map(this.#loaded.networks.toReversed().map((network) => [network.name, network]));
+    const byName = new Map<string, NetworkConf>();
+    for (const network of this.#loaded.networks) {
+      if (!byName.has(network.name)) byName.set(network.name, network);
+    }
+    return byName;
   }
 
   status(): NetworkStatus {

@@ -21,15 +21,16 @@ export async function collectGarbage(
     job.note(text);
   };
   await inTurn(
-    network.plugins.map((conf) => () =>
-      job.stage(`cni ${conf.type} GC`, async () => {
-        const plugin = await lookup(conf.type);
-        const call = { conf: callConf(network, conf, {}), signal: deadline, note, delegate: lookup };
-        // Now, not before: pods may have come since. A record is older than what it stands for.
-        const own = records.all().filter((record) => record.network.name === network.name);
-        const valid = own.map(({ podId, ifname }) => ({ containerID: podId, ifname }));
-        await plugin.gc(call, valid);
-      }),
+    network.plugins.map(
+      (conf) => () =>
+        job.stage(`cni ${conf.type} GC`, async () => {
+          const plugin = await lookup(conf.type);
+          const call = { conf: callConf(network, conf, {}), signal: deadline, note, delegate: lookup };
+          // Now, not before: pods may have come since. A record is older than what it stands for.
+          const own = records.all().filter((record) => record.network.name === network.name);
+          const valid = own.map(({ podId, ifname }) => ({ containerID: podId, ifname }));
+          await plugin.gc(call, valid);
+        }),
     ),
   );
 }

@@ -26,7 +26,7 @@ export const maxSelections = 16;
 const interfacePattern = /^(?!\.{1,2}$)[^\s/:]{1,15}$/;
 const macPattern = /^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$/;
 /** `namespace/name@interface`, of which only the name must be there. */
-const shortForm = /^(?:([a-z0-9.-]+)\/)?([A-Za-z0-9][A-Za-z0-9_.-]*)(?:@([^@]+))?$/;
+const shortForm = /^(?:([a-z0-9][a-z0-9.-]*)\/)?([A-Za-z0-9][A-Za-z0-9_.-]*)(?:@([^@]+))?$/;
 /** Keys of the standard that must not be passed over in silence. */
 const refusedKeys = ["default-route", "infiniband-guid", "ipam-claim-reference"] as const;
 
@@ -34,7 +34,9 @@ const refusedKeys = ["default-route", "infiniband-guid", "ipam-claim-reference"]
 export function parseSelections(text: string): NetworkSelection[] {
   const trimmed = text.trim();
   if (trimmed === "") return [];
-  const selections = trimmed.startsWith("[") ? parseJsonForm(trimmed) : trimmed.split(",").map(parseShortForm);
+  const selections = trimmed.startsWith("[")
+    ? parseJsonForm(trimmed)
+    : trimmed.split(",").map(parseShortForm);
   if (selections.length > maxSelections) {
     throw invalid(`more than ${maxSelections} networks`);
   }

@@ -43,15 +43,13 @@ export function planAttachments(pod: NetworkedPod, netns: string, sources: PlanS
   };
   const annotation = pod.annotations?.[networksAnnotation];
   if (sources.additionalNetworks === "off" || annotation === undefined) return [own];
-  const additional = parseSelections(annotation).map(
-    (selection, index): AttachmentRecord => ({
-      ...common,
-      position: index + 1,
-      ifname: selection.interfaceName === "" ? `net${index + 1}` : selection.interfaceName,
-      capabilities: { ...ofEveryNetwork(own.capabilities), ...selection.capabilities },
-      network: selectedNetwork(selection, sources.networks()),
-    }),
-  );
+  const additional = parseSelections(annotation).map((selection, index): AttachmentRecord => ({
+    ...common,
+    position: index + 1,
+    ifname: selection.interfaceName === "" ? `net${index + 1}` : selection.interfaceName,
+    capabilities: { ...ofEveryNetwork(own.capabilities), ...selection.capabilities },
+    network: selectedNetwork(selection, sources.networks()),
+  }));
   requireDistinctInterfaces([{ ifname: "lo" }, own, ...additional]);
   return [own, ...additional];
 }

@@ -29,7 +29,9 @@ export class PodCidrs {
   /** Takes a list with commas between; throws `invalid-argument` for what is no CIDR. Empty changes nothing. */
   async set(text: string): Promise<void> {
     const parts = text.split(",").map((part) => part.trim());
-    const cidrs = parts.filter((part) => part !== "").map((part) => formatPrefix(networkOf(parsePrefix(part))));
+    const cidrs = parts
+      .filter((part) => part !== "")
+      .map((part) => formatPrefix(networkOf(parsePrefix(part))));
     if (cidrs.length === 0 || cidrs.join() === this.#cidrs.join()) return;
     await this.#store.write([this.#table.put(key, cidrs)], "memory");
     this.#cidrs = cidrs;

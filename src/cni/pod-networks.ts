@@ -102,7 +102,11 @@ export async function openPodNetworks(options: PodNetworksOptions): Promise<PodN
   attachments.resumeTeardowns();
 
   /** Rules and reservations of a network stay while it has pods, or is the one that new pods get. */
-  const collect = async (network: NetworkConf, job: Job | undefined, deadline: AbortSignal): Promise<void> => {
+  const collect = async (
+    network: NetworkConf,
+    job: Job | undefined,
+    deadline: AbortSignal,
+  ): Promise<void> => {
     await collectGarbage(network, records, lookup, job ?? silentJob, deadline);
     const isUsed = records.all().some((record) => record.network.name === network.name);
     if (isUsed || confFolder.networks().has(network.name)) return;
@@ -130,9 +134,7 @@ export async function openPodNetworks(options: PodNetworksOptions): Promise<PodN
     networkStatus: (podId) => networkStatusOf(records.ofPod(podId)),
     setPodCidrs: (text) => podCidrs.set(text),
     collectGarbage: (job, deadline) =>
-      inTurn(
-        knownNetworks(confFolder, records).map((network) => () => collect(network, job, deadline)),
-      ),
+      inTurn(knownNetworks(confFolder, records).map((network) => () => collect(network, job, deadline))),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }

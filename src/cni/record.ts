@@ -117,7 +117,8 @@ export class RecordBook {
 /** Records of before pods had several networks have no position. */
 const attachmentCodec: Codec<AttachmentRecord> = {
   ...jsonCodec<AttachmentRecord>(),
-  decode: (text) => ({ position: 0, ...jsonCodec<Partial<AttachmentRecord>>().decode(text) }) as AttachmentRecord,
+  decode: (text) =>
+    ({ position: 0, ...jsonCodec<Partial<AttachmentRecord>>().decode(text) }) as AttachmentRecord,
 };
 
 function keyOf({ podId, position }: AttachmentRecord): string {

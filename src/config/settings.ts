@@ -117,6 +117,12 @@ export const settings = {
     600_000,
     "Deadline of one network set-up or teardown, in milliseconds.",
   ),
+  cniAdditionalNetworks: choice(
+    "cni.additional_networks",
+    ["off", "annotation"],
+    "off",
+    "Whether a pod may ask for more of the folder's networks by the annotation k8s.v1.cni.cncf.io/networks.",
+  ),
   unclaimedTimeoutMs: whole(
     "unclaimed_timeout_ms",
     120_000,
@@ -124,12 +130,6 @@ export const settings = {
     3_600_000,
     "How long a pod or container whose request gave up before it was made waits for the same request again; then it is " +
       "removed. In milliseconds.",
-  ),
-  cniAdditionalNetworks: choice(
-    "cni.additional_networks",
-    ["off", "annotation"],
-    "off",
-    "Whether a pod may ask for more of the folder's networks by the annotation k8s.v1.cni.cncf.io/networks.",
   ),
   insecureRegistries: list(
     "images.insecure_registries",

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { setImmediate as turn } from "node:timers/promises";
 import { test } from "node:test";
-import type { Job } from "../core/job.ts";
 import type { Logger } from "../core/logger.ts";
-import type { JobRequest } from "../store/index.ts";
+import type { JobRequest, ReportingJob } from "../store/index.ts";
 import { garbageIntervalMs, startNetworkGarbage } from "./network-garbage.ts";
 
-const job: Job = {
+const job: ReportingJob = {
   id: "j",
   signal: new AbortController().signal,
   stage: (_name, work) => work(),
   note: () => undefined,
+  progress: () => undefined,
 };
 
 test("network garbage: collected at start and every hour, also after a failure, and not after the end", async (t) => {

@@ -21,7 +21,12 @@ export function startNetworkGarbage({ networks, jobs, logger }: NetworkGarbageDe
   let collecting: Promise<void> = Promise.resolve();
   const collect = async (): Promise<void> => {
     // One that still runs is joined.
-    const request = { kind: "CollectNetworkGarbage", subject: "cni", key: "cni garbage", kept: "journal" } as const;
+    const request = {
+      kind: "CollectNetworkGarbage",
+      subject: "cni",
+      key: "cni garbage",
+      kept: "journal",
+    } as const;
     await jobs.run(request, closing.signal, (job) => {
       const signals = [job.signal, closing.signal, AbortSignal.timeout(garbageTimeoutMs)];
       return networks.collectGarbage(job, AbortSignal.any(signals));

@@ -4,7 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { newPodId, type PodId } from "../../src/core/ids.ts";
 import type { Job } from "../../src/core/job.ts";
-import { openPodNetworks, type NetworkedPod, type PodNetworks } from "../../src/cni/index.ts";
+import {
+  openPodNetworks,
+  type NetworkedPod,
+  type PodNetworks,
+  type PodNetworksOptions,
+} from "../../src/cni/index.ts";
 import { openStore, type Store } from "../../src/store/index.ts";
 
 /** A runtime with folders of its own, which can be closed and opened again as a restart does. */
@@ -28,6 +33,7 @@ export interface NetworkFixture extends AsyncDisposable {
 /** Makes the folders and opens the runtime without a configuration. */
 export async function makeFixture(
   environment: Record<string, string> = { PATH: process.env["PATH"] ?? "" },
+  more: Partial<PodNetworksOptions> = {},
 ): Promise<NetworkFixture> {
   const folder = await mkdtemp(join(tmpdir(), "berth-cni-"));
   const [confDir, binDir, dataDir] = ["net.d", "bin", "data"].map((name) => join(folder, name)) as [
@@ -46,6 +52,7 @@ export async function makeFixture(
       environment,
       onInfo: () => undefined,
       onWarning: (message) => warnings.push(message),
+      ...more,
     });
     return { store, networks };
   };

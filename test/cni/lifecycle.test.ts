@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, writeFile } from "node:fs/promises";
+import { access, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
@@ -192,6 +192,87 @@ test("lifecycle: garbage of pods without a record is collected", needsRoot, asyn
   assert.match(job.notes.join("\n"), /released 10\.94\.0\.99/);
   await fixture.networks.detach(pod.id, undefined, soon());
 });
+
+test(
+  "lifecycle: garbage of programs, of networks that left the folder, and not where it is disabled",
+  needsRoot,
+  async () => {
+    await using fixture = await makeFixture();
+    await using namespace = await makeNamespace();
+    const calls = join(fixture.folder, "calls");
+    await fixture.plugin(
+      "main",
+      `case $CNI_COMMAND in ADD) echo '{}';; GC) cat >>${calls}; echo >>${calls};; *) ;; esac`,
+    );
+    const gcCalls = async (): Promise<Record<string, unknown>[]> => {
+      const text = await readFile(calls, "utf8").catch(() => "");
+      await rm(calls, { force: true });
+      return text
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line) => JSON.parse(line) as Record<string, unknown>);
+    };
+    const network = { cniVersion: "1.1.0", name: "a", plugins: [{ type: "broken" }, { type: "main" }] };
+    await fixture.plugin(
+      "broken",
+      `[ $CNI_COMMAND != GC ] || { echo '{"code": 100, "msg": "no"}'; exit 1; }; echo '{}'`,
+    );
+    await fixture.configure(network);
+    const pod = makePod();
+    await fixture.networks.attach(pod, namespace.path, makeJob(), soon());
+    await assert.rejects(fixture.networks.collectGarbage(undefined, soon()), /cni plugin broken GC: no/);
+    const valid = [{ containerID: pod.id, ifname: "eth0" }];
+    assert.deepEqual(await gcCalls(), [
+      { cniVersion: "1.1.0", name: "a", type: "main", "cni.dev/valid-attachments": valid },
+    ]);
+
+    await fixture.plugin("broken", "echo '{}'");
+    await fixture.configure({ ...network, name: "b", disableGC: true });
+    await fixture.networks.collectGarbage(undefined, soon());
+    assert.deepEqual(
+      (await gcCalls()).map((call) => [call["name"], call["cni.dev/valid-attachments"]]),
+      [["a", valid]],
+    );
+    await fixture.networks.detach(pod.id, undefined, soon());
+    await fixture.restart();
+    await fixture.networks.collectGarbage(undefined, soon());
+    assert.deepEqual(
+      (await gcCalls()).map((call) => [call["name"], call["cni.dev/valid-attachments"]]),
+      [["a", []]],
+    );
+    await fixture.networks.collectGarbage(undefined, soon());
+    assert.deepEqual(await gcCalls(), []);
+  },
+);
+
+test(
+  "lifecycle: the node's ranges, once told, are where capable plugins take addresses, also after a restart",
+  needsRoot,
+  async () => {
+    await using fixture = await makeFixture();
+    await using namespace = await makeNamespace();
+    const plugin = {
+      type: "bridge",
+      bridge: "cni6",
+      isGateway: true,
+      capabilities: { ipRanges: true },
+      ipam: { type: "host-local", dataDir: fixture.dataDir },
+    };
+    await fixture.configure({ cniVersion: "1.0.0", name: "net-cni6", plugins: [plugin] });
+    const attach = async (): Promise<readonly string[]> => {
+      const pod = makePod();
+      const { ips } = await fixture.networks.attach(pod, namespace.path, makeJob(), soon());
+      await fixture.networks.detach(pod.id, undefined, soon());
+      return ips;
+    };
+    await assert.rejects(attach(), /no ranges/);
+    await assert.rejects(fixture.networks.setPodCidrs("10.96.0.0"), /not an address with a prefix length/);
+    await fixture.networks.setPodCidrs("10.96.0.0/24, fd96::/64");
+    await fixture.restart();
+    await fixture.networks.setPodCidrs("");
+    assert.deepEqual(await attach(), ["10.96.0.2", "fd96::2"]);
+  },
+);
 
 test(
   "lifecycle: 200 ADD and DEL, ten at a time, leave nothing and give no address twice",
