@@ -16,6 +16,8 @@ export interface LayerSidecar {
   readonly layer: Layer;
   /** Folders that hide the lower layers', since Node cannot read overlay's attribute. */
   readonly opaque: readonly string[];
+  /** Digest of the tree's metadata as it was committed; absent in layers of older stores. */
+  readonly treeDigest?: Digest;
 }
 
 /** A layer that is wanted. */
@@ -185,7 +187,7 @@ async function commitLayer(
 ): Promise<Layer> {
   const folder = shortName();
   const layer: Layer = { diffId, folder, sizeBytes: report.usedBytes, inodes: report.inodes };
-  const sidecar: LayerSidecar = { layer, opaque: report.opaque };
+  const sidecar: LayerSidecar = { layer, opaque: report.opaque, treeDigest: report.treeDigest };
   await writeSynced(join(temporary, "layer.json"), JSON.stringify(sidecar));
   await syncFolder(temporary);
   await rename(temporary, join(layout.layers, folder));

@@ -25,6 +25,8 @@ export interface UnpackReport {
   readonly skippedAttributes: number;
   /** Paths of folders that hide the lower layers'. */
   readonly opaque: readonly string[];
+  /** Of the finished tree, by which `berth fsck` knows it again: see digestTree. */
+  readonly treeDigest: Digest;
 }
 
 /** How the unpacker is run. */
@@ -56,7 +58,7 @@ export async function unpackLayer(
   signal.throwIfAborted();
   const file = source.kind === "file" ? await open(source.path, "r") : undefined;
   const limits = [settings.maxLayerBytes, maxLayerEntries].map(String);
-  const child = spawn(settings.luajit, [settings.program, folder, ...limits], {
+  const child = spawn(settings.luajit, [settings.program, "unpack", folder, ...limits], {
     stdio: [file?.fd ?? "pipe", "pipe", "pipe"],
     env: {},
     cwd: "/",
@@ -161,6 +163,7 @@ function readReport({ stdout, stderr, ending }: Outcome, what: string): UnpackRe
     inodes: Number(report["inodes"]),
     skippedAttributes: Number(report["skippedAttributes"]),
     opaque: report["opaque"] as string[],
+    treeDigest: parseDigest(String(report["treeDigest"])),
   };
 }
 

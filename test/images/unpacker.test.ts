@@ -29,7 +29,10 @@ interface Report {
 /** Runs the unpacker as the daemon does, on bytes or on an open file. */
 async function unpack(folder: string, input: Uint8Array, limits = lots): Promise<Report> {
   await mkdir(folder, { recursive: true });
-  const child = spawn(luajit, [unpacker, folder, ...limits], { env: {}, stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(luajit, [unpacker, "unpack", folder, ...limits], {
+    env: {},
+    stdio: ["pipe", "pipe", "pipe"],
+  });
   child.stdin.on("error", () => undefined);
   child.stdin.end(input);
   const [text] = await Promise.all([buffer(child.stdout), once(child, "close")]);
@@ -367,7 +370,10 @@ test("unpacker: works in a world of its own", async () => {
   await using folder = await temporaryFolder();
   const root = join(folder.path, "root");
   await mkdir(root);
-  const child = spawn(luajit, [unpacker, root, ...lots], { env: {}, stdio: ["pipe", "pipe", "ignore"] });
+  const child = spawn(luajit, [unpacker, "unpack", root, ...lots], {
+    env: {},
+    stdio: ["pipe", "pipe", "ignore"],
+  });
   const pid = String(child.pid);
   // One entry is asked for and never comes: the process is confined and waits.
   child.stdin.write(encodeHeader({ name: "f", size: 10_000_000 }));
@@ -401,7 +407,10 @@ test("unpacker: reads a file handed to it as stdin", async () => {
   const file = await open(path);
   const root = join(folder.path, "root");
   await mkdir(root);
-  const child = spawn(luajit, [unpacker, root, ...lots], { env: {}, stdio: [file.fd, "pipe", "ignore"] });
+  const child = spawn(luajit, [unpacker, "unpack", root, ...lots], {
+    env: {},
+    stdio: [file.fd, "pipe", "ignore"],
+  });
   assert.ok(child.stdout !== null);
   const text = await buffer(child.stdout);
   await file.close();

@@ -13,16 +13,27 @@ const limits = { core: 4, processes: 6, openFiles: 7, addressSpace: 9 };
 
 /** Bytes of address space: zstd's largest window and the interpreter's heap fit many times. */
 const maxAddressSpaceBytes = 1024 * 1024 * 1024;
-const maxOpenFiles = 16;
+/** A packer holds each layer's root and one folder of each. */
+const maxOpenFiles = 512;
 
-/** CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SYS_ADMIN (for trusted.overlay attributes), MKNOD, SETFCAP. */
-const keptCapabilities = [0, 1, 3, 4, 21, 27, 31];
+/** What unpacking needs, and packing, which only reads. SYS_ADMIN is for attributes of overlay. */
+export const capabilities = {
+  /** CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SYS_ADMIN, MKNOD, SETFCAP. */
+  write: [0, 1, 3, 4, 21, 27, 31],
+  /** DAC_READ_SEARCH, SYS_ADMIN. */
+  read: [2, 21],
+} as const;
 
 /**
  * Makes `folder` this process's whole world before it reads a byte of the layer: namespaces of its own, the folder as
- * root with nothing else mounted, no descriptor but the standard three, few capabilities, few system calls.
+ * root with nothing else mounted, no descriptor but the standard three and those that `openFirst` opens, few
+ * capabilities, few system calls.
  */
-export function confine(folder: string): void {
+export function confine(
+  folder: string,
+  keptCapabilities: readonly number[],
+  openFirst: () => void = () => undefined,
+): void {
   const architecture = thisArchitecture();
   // PR_SET_PDEATHSIG, SIGKILL: without the daemon the work is lost anyway. PR_SET_DUMPABLE. PR_SET_NO_NEW_PRIVS.
   for (const [option, value] of [
@@ -34,13 +45,14 @@ export function confine(folder: string): void {
   }
   // close_range, the same number on every architecture; an older kernel has the descriptors that Node closes on exec.
   libc.syscall(long(436), long(3), long(0x7fffffff), long(0));
+  openFirst();
   enterRoot(folder, architecture.pivotRoot);
   setLimit(limits.core, 0);
   setLimit(limits.processes, 0);
   setLimit(limits.openFiles, maxOpenFiles);
   setLimit(limits.addressSpace, maxAddressSpaceBytes);
   libc.umask(0);
-  dropCapabilities(architecture.capget, architecture.capset);
+  dropCapabilities(architecture.capget, architecture.capset, keptCapabilities);
   loadFilter(architecture);
 }
 
@@ -67,7 +79,7 @@ interface CapabilitySet {
 }
 
 /** Keeps of the kept ones what the daemon itself holds. @see capset(2) */
-function dropCapabilities(capget: number, capset: number): void {
+function dropCapabilities(capget: number, capset: number, keptCapabilities: readonly number[]): void {
   // _LINUX_CAPABILITY_VERSION_3: two sets of 32 bits.
   const header = ffi.new("berth_cap_header", 0x20080522, 0) as Struct<"berth_cap_header">;
   const sets = ffi.new("berth_cap_set[2]") as Record<0 | 1, CapabilitySet>;

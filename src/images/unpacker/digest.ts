@@ -6,6 +6,7 @@ ffi.cdef(`
   const void *EVP_sha256(void);
   int EVP_DigestInit_ex(void *context, const void *type, void *engine);
   int EVP_DigestUpdate(void *context, const void *data, size_t count);
+  void EVP_MD_CTX_free(void *context);
   int EVP_DigestFinal_ex(void *context, uint8_t *digest, unsigned *size);
 `);
 
@@ -15,7 +16,8 @@ interface LibCrypto {
   readonly EVP_MD_CTX_new: () => Context;
   readonly EVP_sha256: () => Struct<"EVP_MD*">;
   readonly EVP_DigestInit_ex: (context: Context, type: Struct<"EVP_MD*">, engine: undefined) => number;
-  readonly EVP_DigestUpdate: (context: Context, data: Bytes, count: number) => number;
+  readonly EVP_DigestUpdate: (context: Context, data: Bytes | string, count: number) => number;
+  readonly EVP_MD_CTX_free: (context: Context) => void;
   readonly EVP_DigestFinal_ex: (context: Context, digest: Bytes, size: undefined) => number;
 }
 
@@ -23,8 +25,8 @@ const crypto = ffi.load("libcrypto.so.3") as LibCrypto;
 
 /** A running SHA-256 over the uncompressed stream: its end is the layer's diff id. @noSelf */
 export interface Hash {
-  readonly update: (data: Bytes, count: number) => void;
-  /** `sha256:` and 64 hex digits; call once. */
+  readonly update: (data: Bytes | string, count: number) => void;
+  /** `sha256:` and 64 hex digits; call once, nothing else after it. */
   readonly digest: () => string;
 }
 
@@ -39,6 +41,7 @@ export function startHash(): Hash {
     digest: () => {
       const raw = ffi.new("uint8_t[32]") as Bytes;
       crypto.EVP_DigestFinal_ex(context, raw, undefined);
+      crypto.EVP_MD_CTX_free(context);
       let hex = "sha256:";
       for (let index = 0; index < 32; index++) hex += string.format("%02x", raw[index]);
       return hex;

@@ -15,6 +15,7 @@ declare module "ffi" {
   export function load(library: string): unknown;
   export function string(from: Bytes, length?: number): string;
   export function copy(to: Bytes, from: Bytes | string, length: number): void;
+  export function fill(to: Bytes, length: number, byte: number): void;
   export function errno(): number;
   export function sizeof(object: unknown): number;
   function allocate(cType: string, ...values: unknown[]): unknown;

@@ -9,6 +9,13 @@ ffi.cdef(`
   typedef struct { uint32_t effective, permitted, inheritable; } berth_cap_set;
   typedef struct { uint16_t code; uint8_t jt; uint8_t jf; uint32_t k; } berth_bpf;
   typedef struct { unsigned short len; berth_bpf *filter; } berth_bpf_program;
+  typedef struct { uint64_t flags, mode, resolve; } berth_open_how;
+  typedef struct { int64_t sec; uint32_t nsec; int32_t reserved; } berth_statx_time;
+  typedef struct {
+    uint32_t mask, blksize; uint64_t attributes; uint32_t nlink, uid, gid; uint16_t mode, reserved;
+    uint64_t ino, size, blocks, attributes_mask; berth_statx_time atime, btime, ctime, mtime;
+    uint32_t rdev_major, rdev_minor, dev_major, dev_minor; uint64_t spare[14];
+  } berth_statx;
 
   // read, write and readlinkat return an int here: counts stay below 2^31 and LuaJIT boxes every long.
   int read(int fd, void *buffer, size_t count);
@@ -33,6 +40,10 @@ ffi.cdef(`
   int fsetxattr(int fd, const char *name, const void *value, size_t size, int flags);
   int lsetxattr(const char *path, const char *name, const void *value, size_t size, int flags);
   int syncfs(int fd);
+  int fchdir(int fd);
+  int statx(int dirfd, const char *path, int flags, unsigned mask, berth_statx *status);
+  int llistxattr(const char *path, uint8_t *list, size_t size);
+  int lgetxattr(const char *path, const char *name, uint8_t *value, size_t size);
   void *opendir(const char *name);
   berth_dirent *readdir(void *dirp);
   int closedir(void *dirp);
@@ -54,6 +65,20 @@ ffi.cdef(`
 /** Access and modification time. */
 export type Timespecs = Record<0 | 1, { tv_sec: number; tv_nsec: number }>;
 export type Directory = Struct<"DIR*">;
+
+/** statx(2); fields of 64 bits are cdata until `tonumber`. */
+export interface Statx {
+  readonly nlink: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number;
+  readonly ino: Struct<"uint64_t">;
+  readonly size: Struct<"uint64_t">;
+  readonly blocks: Struct<"uint64_t">;
+  readonly mtime: { readonly sec: Struct<"int64_t">; readonly nsec: number };
+  readonly rdev_major: number;
+  readonly rdev_minor: number;
+}
 
 /**
  * The C library's calls, named and ordered as in their man pages. All return -1 (or null) with errno on failure.
@@ -88,6 +113,10 @@ export interface LibC {
   readonly fsetxattr: (fd: number, name: string, value: string, size: number, flags: number) => number;
   readonly lsetxattr: (path: string, name: string, value: string, size: number, flags: number) => number;
   readonly syncfs: (fd: number) => number;
+  readonly fchdir: (fd: number) => number;
+  readonly statx: (dirfd: number, path: string, flags: number, mask: number, status: Statx) => number;
+  readonly llistxattr: (path: string, list: Bytes, size: number) => number;
+  readonly lgetxattr: (path: string, name: string, value: Bytes | undefined, size: number) => number;
   readonly opendir: (name: string) => Directory | undefined;
   readonly readdir: (directory: Directory) => { readonly name: Bytes } | undefined;
   readonly closedir: (directory: Directory) => number;
@@ -135,11 +164,14 @@ export function long(value: number): unknown {
 export const atFdCwd = -100;
 export const errnos = {
   enoent: 2,
+  eio: 5,
   eintr: 4,
   eexist: 17,
   enotdir: 20,
   eisdir: 21,
   enotempty: 39,
+  eloop: 40,
+  enodata: 61,
   enotsup: 95,
 } as const;
 

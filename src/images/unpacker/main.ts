@@ -1,15 +1,24 @@
 /**
- * The confined unpacker: `luajit berth-unpack.lua FOLDER MAX_BYTES MAX_ENTRIES`. A layer, compressed or not, comes in
- * on stdin and lands in FOLDER; one line of JSON on stdout says how it went.
+ * The confined unpacker, and what else reads trees that nobody trusts:
+ *
+ * ```
+ * luajit berth-unpack.lua unpack FOLDER MAX_BYTES MAX_ENTRIES    a layer, compressed or not, from stdin into FOLDER
+ * luajit berth-unpack.lua pack FORM UIDS GIDS FOLDER...          FOLDERs, topmost first, as a tar on stdout
+ * luajit berth-unpack.lua digest DEPTH FOLDER                    a digest of what FOLDER holds
+ * ```
+ *
+ * One line of JSON says how it went: on stdout, of pack on stderr.
  */
 import { unpackArchive } from "./archive.ts";
-import { confine } from "./confine.ts";
+import { capabilities, confine } from "./confine.ts";
 import { decompress } from "./decompress.ts";
 import { startHash } from "./digest.ts";
 import type { Failure } from "./libc.ts";
 import { failErrno, libc } from "./libc.ts";
-import { encodeReport } from "./report.ts";
+import { openConfined, pack, parseIdMap } from "./pack.ts";
+import { encodeReport, type Fields } from "./report.ts";
 import { openSource, readFrom } from "./source.ts";
+import { digestTree } from "./tree-digest.ts";
 import { finishFolders, openTree } from "./tree.ts";
 
 /** The command line, as the interpreter gives it. */
@@ -18,31 +27,37 @@ declare const arg: Record<number, string | undefined>;
 /** Folders marked opaque in one layer: all of them are named in the report. */
 const maxOpaqueFolders = 10_000;
 
-function unpack(folder: string, maxBytes: number, maxEntries: number): string {
+function unpack(folder: string, maxBytes: number, maxEntries: number): Fields {
   const hash = startHash();
-  confine(folder);
+  confine(folder, capabilities.write);
   const source = openSource(decompress(readFrom(0)), hash, maxBytes);
   const tree = openTree();
   const skippedAttributes = unpackArchive(source, tree, maxEntries);
   source.drain();
   if (tree.opaque.length > maxOpaqueFolders) error(`more than ${maxOpaqueFolders} opaque folders`, 0);
   finishFolders(tree);
+  const { digest } = digestTree(openRoot(), "metadata");
   sync();
-  return encodeReport({
-    ok: true,
+  return {
     diffId: hash.digest(),
     tarBytes: source.bytesRead(),
     usedBytes: tree.usedBytes.value,
     inodes: tree.inodes.value,
     skippedAttributes,
     opaque: tree.opaque,
-  });
+    treeDigest: digest,
+  };
+}
+
+function openRoot(): number {
+  const fd = libc.open(".", 0, 0);
+  if (fd < 0) failErrno("open the layer");
+  return fd;
 }
 
 /** One syncfs a layer instead of an fsync a file; it also reports an error of any write before it. */
 function sync(): void {
-  const fd = libc.open(".", 0, 0);
-  if (fd < 0) failErrno("open the layer");
+  const fd = openRoot();
   if (libc.syncfs(fd) !== 0) failErrno("syncfs");
   libc.close(fd);
 }
@@ -59,15 +74,40 @@ function describe(thrown: unknown): Failure {
   return { kind: "format", errno: 0, message: tostring(thrown) };
 }
 
-settleJit();
-const [folder, maxBytes, maxEntries] = [arg[1], tonumber(arg[2]), tonumber(arg[3])];
-if (folder === undefined || maxBytes === undefined || maxEntries === undefined) {
-  io.stderr.write("usage: berth-unpack.lua FOLDER MAX_BYTES MAX_ENTRIES\n");
-  os.exit(2);
-} else {
-  const [ok, result] = pcall(() => unpack(folder, maxBytes, maxEntries));
-  const report = ok ? result : encodeReport({ ok: false, ...describe(result) });
-  io.stdout.write(report);
-  io.stdout.flush();
-  os.exit(ok ? 0 : 1);
+/** Does what the command line asks for; undefined where it asks for nothing known. */
+function run(): Fields | undefined {
+  const [verb, first, second, third] = [arg[1], arg[2], arg[3], arg[4]];
+  if (first === undefined || second === undefined) return undefined;
+  if (verb === "unpack") {
+    const [maxBytes, maxEntries] = [tonumber(second), tonumber(third)];
+    return maxBytes === undefined || maxEntries === undefined
+      ? undefined
+      : unpack(first, maxBytes, maxEntries);
+  }
+  if (verb === "digest" && (first === "metadata" || first === "content")) {
+    return digestTree(openConfined([second])[0] ?? -1, first);
+  }
+  if (verb === "pack" && (first === "layer" || first === "merged")) {
+    const folders: string[] = [];
+    for (let index = 5; ; index++) {
+      const folder = arg[index];
+      if (folder === undefined) break;
+      folders.push(folder);
+    }
+    if (folders.length === 0) return undefined;
+    pack(first, parseIdMap(second), parseIdMap(third ?? ""), folders);
+    return {};
+  }
+  return undefined;
 }
+
+settleJit();
+const [ok, result] = pcall(run);
+const output = arg[1] === "pack" ? io.stderr : io.stdout;
+if (ok && result === undefined) {
+  io.stderr.write("usage: berth-unpack.lua unpack|pack|digest ...; see src/images/unpacker/main.ts\n");
+  os.exit(2);
+}
+output.write(encodeReport(ok ? { ok: true, ...result } : { ok: false, ...describe(result) }));
+output.flush();
+os.exit(ok ? 0 : 1);

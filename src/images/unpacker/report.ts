@@ -1,5 +1,8 @@
+/** What a report holds. */
+export type Fields = Record<string, string | number | boolean | readonly string[]>;
+
 /** Writes one JSON object from flat fields and lists of strings. */
-export function encodeReport(fields: Record<string, string | number | boolean | readonly string[]>): string {
+export function encodeReport(fields: Fields): string {
   const parts: string[] = [];
   for (const [name, value] of pairs(fields)) parts.push(`${quote(name)}:${encodeValue(value)}`);
   return `{${table.concat(parts, ",")}}\n`;

@@ -1,0 +1,118 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { parseDigest, type Digest } from "../core/digest.ts";
+import { RuntimeError } from "../core/errors.ts";
+import { parseJson } from "./documents.ts";
+import type { UnpackerSettings } from "./unpack.ts";
+
+/** A piece of a user namespace's map: ids from `inside` on are `outside` and the following ones on the host. */
+export interface IdRange {
+  readonly inside: number;
+  readonly outside: number;
+  readonly count: number;
+}
+
+/** What to read, and in which form. */
+export interface PackRequest {
+  /** `layer`: one folder in overlay's form becomes a layer with whiteouts; `merged`: the tree that a container sees. */
+  readonly form: "layer" | "merged";
+  /** Absolute, topmost first. */
+  readonly folders: readonly string[];
+  /** How the owners of the topmost folder are kept; absent is as they are. */
+  readonly owners?: { readonly uids: readonly IdRange[]; readonly gids: readonly IdRange[] };
+  /** Begins the text of errors. */
+  readonly what: string;
+}
+
+type Program = Pick<UnpackerSettings, "luajit" | "program">;
+
+const maxReportBytes = 16 * 1024;
+
+/**
+ * Streams a tree as a tar (ustar with pax headers, holes in GNU's sparse format 1.0), read by the confined program, so
+ * that no event loop waits for a disk and no link of the tree leads out of it.
+ */
+export async function* packTree(
+  { luajit, program }: Program,
+  { form, folders, owners, what }: PackRequest,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  signal.throwIfAborted();
+  const maps = [owners?.uids ?? [], owners?.gids ?? []].map(encodeMap);
+  const child = spawn(luajit, [program, "pack", form, ...maps, ...folders], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: {},
+    cwd: "/",
+  });
+  const closed = once(child, "close") as Promise<[number | null, NodeJS.Signals | null]>;
+  closed.catch(() => undefined);
+  const kill = (): void => void child.kill("SIGKILL");
+  signal.addEventListener("abort", kill, { once: true });
+  const report = collect(child.stderr);
+  try {
+    yield* child.stdout as AsyncIterable<Buffer>;
+    const [code, ended] = await closed;
+    signal.throwIfAborted();
+    requireOk(report(), ended ?? `exit ${code}`, what);
+  } finally {
+    signal.removeEventListener("abort", kill);
+    // Whoever stopped reading leaves it nothing to write to.
+    kill();
+    await closed;
+  }
+}
+
+function encodeMap(ranges: readonly IdRange[]): string {
+  return ranges.map(({ inside, outside, count }) => `${inside}:${outside}:${count}`).join(",");
+}
+
+/** `metadata`: what stat and readlink tell; `content`: attributes and the bytes of files as well. */
+export type DigestDepth = "metadata" | "content";
+
+/** A digest of a layer's tree, the same wherever and whenever the layer was unpacked. */
+export async function digestTree(
+  { luajit, program }: Program,
+  folder: string,
+  depth: DigestDepth,
+  what: string,
+  signal: AbortSignal,
+): Promise<Digest> {
+  signal.throwIfAborted();
+  const child = spawn(luajit, [program, "digest", depth, folder], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: {},
+    cwd: "/",
+    signal,
+    killSignal: "SIGKILL",
+  });
+  const output = collect(child.stdout);
+  const words = collect(child.stderr);
+  const [code, ended] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
+  const report = requireOk(output() || words(), ended ?? `exit ${code}`, what);
+  return parseDigest(String(report["digest"]));
+}
+
+function collect(stream: NodeJS.ReadableStream): () => string {
+  const chunks: Buffer[] = [];
+  let total = 0;
+  stream.on("data", (chunk: Buffer) => {
+    if (total < maxReportBytes) chunks.push(chunk);
+    total += chunk.length;
+  });
+  return () => Buffer.concat(chunks).toString("utf8");
+}
+
+function requireOk(text: string, ending: string, what: string): Readonly<Record<string, unknown>> {
+  let report: Readonly<Record<string, unknown>>;
+  try {
+    report = parseJson(text, what);
+  } catch {
+    throw new RuntimeError(
+      "internal",
+      `${what}: reading it ended with ${ending} and no report: ${text.trim()}`,
+    );
+  }
+  if (report["ok"] === true) return report;
+  const code = report["kind"] === "format" ? "failed-precondition" : "internal";
+  throw new RuntimeError(code, `${what}: ${String(report["message"])}`);
+}

@@ -1,0 +1,85 @@
+import * as ffi from "ffi";
+import type { Bytes } from "ffi";
+import { startHash, type Hash } from "./digest.ts";
+import { errnos, failErrno, libc } from "./libc.ts";
+import { readXattrs, walk, type Found } from "./walk.ts";
+
+/** `metadata`: all that stat and readlink tell; `content`: extended attributes and the bytes of files as well. */
+export type Depth = "metadata" | "content";
+
+/** What a tree hashes to, and what was counted on the way. */
+export interface TreeDigest extends Record<string, string | number> {
+  readonly digest: string;
+  readonly entries: number;
+}
+
+const bufferBytes = 256 * 1024;
+/** Bytes of lines that are hashed at once. */
+const batchBytes = 64 * 1024;
+
+/**
+ * Hashes a layer's tree in overlay's form. Times of folders are left out: those that no entry of the layer named have
+ * the time at which they were made.
+ */
+export function digestTree(root: number, depth: Depth): TreeDigest {
+  const hash = startHash();
+  const buffer = ffi.new(`uint8_t[${bufferBytes}]`) as Bytes;
+  let lines: string[] = [];
+  let held = 0;
+  let entries = 0;
+  const flush = (): void => {
+    const text = table.concat(lines);
+    hash.update(text, text.length);
+    lines = [];
+    held = 0;
+  };
+  walk([root], "shown", (found) => {
+    entries += 1;
+    const line = depth === "content" ? lineOf(found) + contentOf(found, buffer) : lineOf(found);
+    lines.push(line);
+    held += line.length;
+    if (held > batchBytes) flush();
+  });
+  flush();
+  return { digest: hash.digest(), entries };
+}
+
+function lineOf(found: Found): string {
+  const { path, kind, mode, uid, gid, major, minor } = found;
+  const plain = `${path}\0${kind} ${string.format("%o %d %d", mode, uid, gid)}`;
+  if (kind === "folder") return `${plain}\n`;
+  const time = string.format("%.0f.%d", found.mtime, found.mtimeNsec);
+  if (kind === "file") return `${plain} ${time} ${string.format("%.0f %d", found.size, found.links)}\n`;
+  if (kind === "link") return `${plain} ${time} ${string.format("%.0f", found.size)}\n`;
+  return `${plain} ${time} ${string.format("%d:%d", major, minor)}\n`;
+}
+
+function contentOf(found: Found, buffer: Bytes): string {
+  const parts: string[] = [];
+  for (const [name, value] of readXattrs(found)) {
+    // Given by the host's policy to whatever is made.
+    if (name !== "security.selinux") parts.push(`${name}=${value}\n`);
+  }
+  if (found.kind === "link") {
+    const length = libc.readlinkat(-100, found.name, buffer, bufferBytes);
+    if (length < 0) failErrno(`readlink ${found.path}`);
+    parts.push(`${ffi.string(buffer, length)}\n`);
+  } else if (found.kind === "file" && found.size > 0) {
+    const hash = startHash();
+    hashFile(hash, found, buffer);
+    parts.push(`${hash.digest()}\n`);
+  }
+  return table.concat(parts);
+}
+
+function hashFile(hash: Hash, found: Found, buffer: Bytes): void {
+  const fd = libc.open(found.name, 0, 0);
+  if (fd < 0) failErrno(`open ${found.path}`);
+  for (;;) {
+    const got = libc.read(fd, buffer, bufferBytes);
+    if (got === 0) break;
+    if (got > 0) hash.update(buffer, got);
+    else if (ffi.errno() !== errnos.eintr) failErrno(`read ${found.path}`);
+  }
+  libc.close(fd);
+}
