@@ -23,7 +23,7 @@ export interface Layer {
   readonly inodes: number;
 }
 
-/** An image in the store: its id is the digest of its config. */
+/** An image in the store: its id is the digest of its config, an artifact's that of its manifest. */
 export interface Image {
   readonly id: Digest;
   /** References with a tag, normalised, such as `docker.io/library/busybox:1.36`. */
@@ -36,6 +36,8 @@ export interface Image {
   /** The layers in their compressed form, in the same order; what of them is kept on disk, the image keeps there. */
   readonly blobs?: readonly Digest[];
   readonly process: ImageProcess;
+  /** The type of an artifact, which can be mounted and not run; absent for a container image. */
+  readonly artifactType?: string;
   /** Compressed layers, config and manifest together, as registries count. */
   readonly sizeBytes: number;
   readonly pinned: boolean;

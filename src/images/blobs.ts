@@ -58,13 +58,13 @@ export async function readDocuments(layout: Layout, image: Image): Promise<Image
   const manifestBytes = await read(image.manifest, "manifest");
   const what = `manifest ${image.manifest} of image ${image.id}`;
   const document = parseDocument(manifestBytes.toString("utf8"), what);
-  if (document.kind !== "manifest") throw new RuntimeError("internal", `${what} is an index`);
+  if (document.kind === "index") throw new RuntimeError("internal", `${what} is an index`);
   const { mediaType = "application/vnd.oci.image.manifest.v1+json" } = JSON.parse(
     manifestBytes.toString("utf8"),
   ) as { mediaType?: string };
   return {
     manifestBytes,
-    configBytes: await read(image.id, "config"),
+    configBytes: await read(document.config.digest, "config"),
     manifest: { mediaType, digest: image.manifest, size: manifestBytes.length },
     config: document.config,
     layers: document.layers,

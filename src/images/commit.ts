@@ -2,6 +2,7 @@ import { parseDigest, type Digest } from "../core/digest.ts";
 import { createHash } from "node:crypto";
 import { RuntimeError } from "../core/errors.ts";
 import type { Image } from "../core/image.ts";
+import type { Artifact } from "./artifact.ts";
 import { adoptBlob, type BlobPolicy } from "./blobs.ts";
 import type { Catalog } from "./catalog.ts";
 import { onDisk } from "./disk-errors.ts";
@@ -17,6 +18,8 @@ export interface ImageDraft {
   readonly manifestBytes: Uint8Array;
   readonly configBytes: Uint8Array;
   readonly config: ImageConfig;
+  /** Set for an artifact: the config's diff ids then stand for its parts. */
+  readonly artifact?: Artifact;
   /** As the manifest lists them, lowest first. */
   readonly layers: readonly Descriptor[];
   readonly tags: readonly string[];
@@ -61,9 +64,11 @@ export function createCommitter(
     const work = draft.layers.map(async (descriptor, index) => {
       const diffId = draft.config.diffIds[index];
       if (diffId === undefined) throw mismatch(draft);
+      const part = draft.artifact?.parts[index];
       await layers.obtain({
         diffId,
         source: draft.source(descriptor),
+        ...(part && { part }),
         ...(kept === "all" && { keep: descriptor }),
         what: `layer ${descriptor.digest} of ${draft.name}`,
         queue: draft.queue,
@@ -85,16 +90,20 @@ export function createCommitter(
 
   const commit = async (draft: ImageDraft, signal: AbortSignal): Promise<Image> => {
     if (draft.layers.length !== draft.config.diffIds.length) throw mismatch(draft);
-    const id = digestOf(draft.configBytes);
+    const { artifact } = draft;
+    const config = digestOf(draft.configBytes);
     const manifest = digestOf(draft.manifestBytes);
+    // The configs of artifacts tell nothing of them: most are the same empty one.
+    const id = artifact === undefined ? config : manifest;
     const lease = catalog.lease();
-    const blobs = draft.layers.map(({ digest }) => digest);
+    const layerBlobs = draft.layers.map(({ digest }) => digest);
+    const blobs = artifact === undefined ? layerBlobs : [config, ...layerBlobs];
     lease.add([id, manifest, ...draft.config.diffIds, ...blobs]);
     try {
       await obtainAll(draft, signal);
       await onDisk(layout.root, `image ${draft.name}`, async () => {
         await putBlob(manifest, draft.manifestBytes);
-        await putBlob(id, draft.configBytes);
+        await putBlob(config, draft.configBytes);
         await keepFiles(draft);
       });
       const downloaded = draft.layers.reduce((sum, layer) => sum + layer.size, 0);
@@ -106,6 +115,7 @@ export function createCommitter(
         layers: draft.config.diffIds,
         blobs,
         process: draft.config.process,
+        ...(artifact && { artifactType: artifact.type }),
         sizeBytes: downloaded + draft.manifestBytes.length + draft.configBytes.length,
         pinned: false,
       });

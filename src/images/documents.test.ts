@@ -21,6 +21,16 @@ test("documents: a manifest without a media type is known by what it holds", () 
   assert.equal(parseDocument(JSON.stringify({ schemaVersion: 2, manifests: [] }), "m").kind, "index");
 });
 
+test("documents: a config of another type is an artifact's, whose type the manifest may tell", () => {
+  const odd = { ...config, mediaType: "application/vnd.x" };
+  const layers = [{ ...layer, mediaType: "text/plain" }];
+  const kinds = [{}, { artifactType: "application/vnd.y" }].map((more) => {
+    const found = parseDocument(JSON.stringify({ schemaVersion: 2, config: odd, layers, ...more }), "m");
+    return found.kind === "artifact" ? found.artifactType : found.kind;
+  });
+  assert.deepEqual(kinds, ["application/vnd.x", "application/vnd.y"]);
+});
+
 const bad: readonly (readonly [string, object, RegExp])[] = [
   ["schema 1", { schemaVersion: 1, fsLayers: [] }, /schema version 1 is not supported/],
   [
@@ -29,9 +39,13 @@ const bad: readonly (readonly [string, object, RegExp])[] = [
     /neither an image manifest nor an index/,
   ],
   [
-    "an artifact",
-    { schemaVersion: 2, config: { ...config, mediaType: "application/vnd.x" }, layers: [] },
-    /no container image/,
+    "an artifact of a foreign layer",
+    {
+      schemaVersion: 2,
+      config: { ...config, mediaType: "application/vnd.x" },
+      layers: [{ ...layer, mediaType: "application/vnd.oci.image.layer.nondistributable.v1.tar" }],
+    },
+    /foreign layer/,
   ],
   [
     "an unknown layer",

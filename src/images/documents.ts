@@ -18,9 +18,15 @@ export interface Descriptor {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-/** A manifest (one image) or an index (a choice of manifests). */
+/** A manifest, of one image or of an artifact, or an index (a choice of manifests). */
 export type Document =
   | { readonly kind: "manifest"; readonly config: Descriptor; readonly layers: readonly Descriptor[] }
+  | {
+      readonly kind: "artifact";
+      readonly artifactType: string;
+      readonly config: Descriptor;
+      readonly layers: readonly Descriptor[];
+    }
   | { readonly kind: "index"; readonly manifests: readonly Descriptor[] };
 
 /** What of an image's config the store needs. */
@@ -46,6 +52,25 @@ const configTypes = [
 const layerTypes =
   /^application\/vnd\.(?:oci\.image\.layer\.v1\.tar(?:\+gzip|\+zstd)?|docker\.image\.rootfs\.diff\.tar(?:\.gzip|\.zstd)?)$/;
 const foreignTypes = /nondistributable|foreign/;
+
+/** Bytes of an artifact's type, which is shown to people. */
+const maxTypeBytes = 255;
+
+/** The process of what is no container image. */
+export const noProcess: ImageProcess = {
+  entrypoint: [],
+  cmd: [],
+  env: [],
+  workingDir: "",
+  user: "",
+  volumes: [],
+  stopSignal: "",
+};
+
+/** True for the media types of tars, compressed or not, that images are made of. */
+export function isLayerType(mediaType: string): boolean {
+  return layerTypes.test(mediaType);
+}
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -83,9 +108,7 @@ function readIndex(json: Json, what: string): Document {
 
 function readManifest(json: Json, what: string): Document {
   const config = readDescriptor(json["config"], what);
-  if (!configTypes.includes(config.mediaType)) {
-    throw bad(what, `its config is of type ${config.mediaType.slice(0, 100)}: it is no container image`);
-  }
+  const isImage = configTypes.includes(config.mediaType);
   if (config.size > maxDocumentBytes) throw bad(what, `its config is larger than ${maxDocumentBytes} bytes`);
   const layers = (json["layers"] as unknown[]).map((entry) => readDescriptor(entry, what));
   if (layers.length > maxLayers) throw bad(what, `it has ${layers.length} layers, more than ${maxLayers}`);
@@ -96,14 +119,16 @@ function readManifest(json: Json, what: string): Document {
         `layer ${layer.digest} is a foreign layer, kept outside of registries; such are not fetched`,
       );
     }
-    if (!layerTypes.test(layer.mediaType)) {
+    if (isImage && !isLayerType(layer.mediaType)) {
       throw bad(
         what,
         `layer ${layer.digest} is of type ${layer.mediaType.slice(0, 100)}, which is not supported`,
       );
     }
   }
-  return { kind: "manifest", config, layers };
+  if (isImage) return { kind: "manifest", config, layers };
+  const type = typeof json["artifactType"] === "string" ? json["artifactType"] : config.mediaType;
+  return { kind: "artifact", artifactType: type.slice(0, maxTypeBytes), config, layers };
 }
 
 function readDescriptor(value: unknown, what: string): Descriptor {

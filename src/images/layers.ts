@@ -1,8 +1,10 @@
+import { createReadStream } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "../core/digest.ts";
 import { RuntimeError } from "../core/errors.ts";
 import type { Layer } from "../core/image.ts";
+import { fileAsTar, type ArtifactPart } from "./artifact.ts";
 import { keepBlob, type BlobId } from "./blobs.ts";
 import type { Catalog } from "./catalog.ts";
 import { onDisk } from "./disk-errors.ts";
@@ -24,6 +26,8 @@ export interface LayerSidecar {
 export interface LayerRequest {
   readonly diffId: Digest;
   readonly source: LayerSource;
+  /** What the blob of an artifact becomes; its source verifies it. Absent for an image's, a tar with this diff id. */
+  readonly part?: ArtifactPart;
   /** Keeps the bytes of a stream as this blob; absent keeps the tree alone. */
   readonly keep?: BlobId;
   /** Begins the text of errors, such as `layer sha256:… of registry/name:tag`. */
@@ -146,7 +150,7 @@ async function fetchUntilGood(
 /** Unpacks into tmp, then puts tree and sidecar in place by one rename: a layer is committed or invisible. */
 async function fetchLayer(
   { layout, catalog, unpacker }: FetchContext,
-  { diffId, source, keep, what }: LayerRequest,
+  { diffId, source, part, keep, what }: LayerRequest,
   signal: AbortSignal,
 ): Promise<Layer> {
   const temporary = temporaryPath(layout, "layer");
@@ -162,8 +166,9 @@ async function fetchLayer(
     return await onDisk(layout.root, what, async () => {
       await mkdir(join(temporary, "fs"), { recursive: true, mode: 0o755 });
       // The unpacker syncs what it wrote.
-      const report = await unpackLayer(unpacker, join(temporary, "fs"), taken, what, signal);
-      if (report.diffId !== diffId) {
+      const tar = part?.kind === "file" ? asTar(part, taken) : taken;
+      const report = await unpackLayer(unpacker, join(temporary, "fs"), tar, what, signal);
+      if (part === undefined && report.diffId !== diffId) {
         const text = `${what}: uncompressed it is ${report.diffId}, the image's config says ${diffId}`;
         throw new RuntimeError("failed-precondition", text);
       }
@@ -177,6 +182,12 @@ async function fetchLayer(
     await rm(temporary, { recursive: true, force: true });
     throw thrown;
   }
+}
+
+function asTar(part: Parameters<typeof fileAsTar>[0], source: LayerSource): LayerSource {
+  const open = (signal: AbortSignal): AsyncIterable<Uint8Array> =>
+    source.kind === "file" ? createReadStream(source.path) : source.open(signal);
+  return { kind: "stream", open: (signal) => fileAsTar(part, open(signal)) };
 }
 
 async function commitLayer(

@@ -2,11 +2,11 @@ import type { Digest } from "../core/digest.ts";
 import { RuntimeError } from "../core/errors.ts";
 import type { Image } from "../core/image.ts";
 import type { Job, PartProgress } from "../core/job.ts";
+import { readContents } from "./artifact.ts";
 import { digestOf, type Committer, type ImageDraft } from "./commit.ts";
 import {
   acceptedTypes,
   maxDocumentBytes,
-  parseConfig,
   parseDocument,
   type Descriptor,
   type Document,
@@ -59,7 +59,7 @@ export interface PullContext {
 
 interface ResolvedManifest {
   readonly bytes: Buffer;
-  readonly document: Document & { readonly kind: "manifest" };
+  readonly document: Exclude<Document, { readonly kind: "index" }>;
   /** Digest of what the reference names: the index where there is one. */
   readonly topDigest: Digest;
 }
@@ -80,17 +80,17 @@ export async function pullImage(context: PullContext, request: PullRequest): Pro
 
   const manifest = await job.stage("manifest", () => resolveManifest(session, reference, platform, signal));
   const configBytes = await job.stage("config", () =>
-    readSmallBlob({ session, ...manifest.document.config, what: `config of ${name}`, signal }),
+    readConfig(session, manifest.document.config, name, signal),
   );
-  const config = parseConfig(configBytes.toString("utf8"), `config of ${name}`);
-  requirePlatform(config.platform, platform, name);
+  const contents = readContents(manifest.document, configBytes, name);
+  requirePlatform(contents.config.platform, platform, name);
   const progress = createProgress("from", manifest.document.layers, request.onProgress);
   const repoDigest = `${nameOf(reference)}@${manifest.topDigest}`;
   const draft: ImageDraft = {
     name,
     manifestBytes: manifest.bytes,
     configBytes,
-    config,
+    ...contents,
     layers: manifest.document.layers,
     tags: reference.digest === undefined ? [name] : [],
     repoDigests: [repoDigest],
@@ -197,6 +197,18 @@ function layerSource(
   };
 }
 
+/** The empty config of artifacts is known by its digest (OCI image spec, manifest.md); not every registry has it. */
+async function readConfig(
+  session: Session,
+  config: Descriptor,
+  name: string,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const empty = Buffer.from("{}");
+  if (config.digest === digestOf(empty)) return empty;
+  return readSmallBlob({ session, ...config, what: `config of ${name}`, signal });
+}
+
 /** Follows indexes down to the manifest for the platform; every document fetched by digest must have it. */
 async function resolveManifest(
   session: Session,
@@ -219,7 +231,7 @@ async function resolveManifest(
       signal,
     });
     topDigest ??= digest;
-    if (document.kind === "manifest") return { bytes, document, topDigest };
+    if (document.kind !== "index") return { bytes, document, topDigest };
     const chosen = choosePlatform(document.manifests, platform);
     if (chosen === undefined) throw noPlatform(name, platform, document.manifests);
     expected = chosen.digest;

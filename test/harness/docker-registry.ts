@@ -86,13 +86,42 @@ export async function pushImage(
     config: { mediaType: types.config, digest: sha256(configBytes), size: configBytes.length },
     layers: layers.map(({ blob }) => ({ mediaType: types.layer, digest: sha256(blob), size: blob.length })),
   });
-  const put = await fetch(`${base}/manifests/${name.tag}`, {
-    method: "PUT",
-    headers: { "content-type": types.manifest },
-    body: manifest,
-  });
-  assert.equal(put.status, 201, await put.text());
+  await pushManifest(`${base}/manifests/${name.tag}`, types.manifest, manifest);
   return { manifest: sha256(Buffer.from(manifest)), config: sha256(configBytes) };
+}
+
+/** Pushes an artifact of files, by their titles; the digest of its manifest. */
+export async function pushArtifact(
+  host: string,
+  name: { readonly repository: string; readonly tag: string },
+  files: Readonly<Record<string, Buffer>>,
+): Promise<string> {
+  const base = `http://${host}/v2/${name.repository}`;
+  const config = Buffer.from("{}");
+  for (const bytes of [config, ...Object.values(files)]) await pushBlob(base, bytes);
+  const manifest = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: ociTypes.manifest,
+    artifactType: "application/vnd.test.model",
+    config: {
+      mediaType: "application/vnd.oci.empty.v1+json",
+      digest: sha256(config),
+      size: config.length,
+    },
+    layers: Object.entries(files).map(([title, bytes]) => ({
+      mediaType: "application/octet-stream",
+      digest: sha256(bytes),
+      size: bytes.length,
+      annotations: { "org.opencontainers.image.title": title },
+    })),
+  });
+  await pushManifest(`${base}/manifests/${name.tag}`, ociTypes.manifest, manifest);
+  return sha256(Buffer.from(manifest));
+}
+
+async function pushManifest(url: string, mediaType: string, body: string): Promise<void> {
+  const put = await fetch(url, { method: "PUT", headers: { "content-type": mediaType }, body });
+  assert.equal(put.status, 201, await put.text());
 }
 
 async function pushBlob(base: string, bytes: Uint8Array): Promise<void> {

@@ -5,6 +5,12 @@ import { after, before, test } from "node:test";
 import type { Mount } from "../../src/cri/types/runtime/v1/Mount.ts";
 import { TestDaemon } from "../harness/daemon.ts";
 import { busyboxEntries, importLayers } from "../harness/images.ts";
+import {
+  pushArtifact,
+  serveInWorld,
+  startDockerRegistry,
+  withoutDockerRegistry,
+} from "../harness/docker-registry.ts";
 import { leftovers } from "../harness/leftovers.ts";
 import { TestPod } from "../harness/pod.ts";
 import { execSync, makeTestImage, statusOf } from "../harness/requests.ts";
@@ -205,3 +211,42 @@ test("image volumes: the layers stay while a container has them, also across a r
   assert.deepEqual((await readdir(layers)).toSorted(), before);
   assert.deepEqual(await leftovers(world), clean);
 });
+
+test(
+  "image volumes: an artifact of a registry is mounted and not run",
+  { skip: withoutDockerRegistry, timeout: 60_000 },
+  async () => {
+    const folder = join(world.folder, "registry");
+    const name = { repository: "models/small", tag: "1" };
+    const files = {
+      "weights/part-1": Buffer.from("1\n"),
+      "weights/part-2": Buffer.from("2\n"),
+      card: Buffer.from("c\n"),
+    };
+    {
+      await using registry = await startDockerRegistry(folder);
+      await pushArtifact(registry.host, name, files);
+    }
+    const reference = `${await serveInWorld(world, folder)}/${name.repository}:${name.tag}`;
+    const { image_ref } = await daemon.images.PullImage({ image: { image: reference } });
+    const { images } = await daemon.images.ListImages({});
+    assert.deepEqual(images.find(({ id }) => id === image_ref)?.repo_tags, [reference]);
+    const { info } = await daemon.images.ImageStatus({ image: { image: image_ref }, verbose: true });
+    assert.match(info["info"] ?? "", /application\/vnd\.test\.model/);
+    {
+      await using pod = await TestPod.run(daemon);
+      assert.equal(await pod.output("cat /m/weights/* /m/card", showing(image_ref)), "1\n2\nc\n");
+      assert.equal(
+        await pod.output("ls /m", showing(reference, { image_sub_path: "weights" })),
+        "part-1\npart-2\n",
+      );
+      await assert.rejects(pod.create("true", { image: { image: reference } }), {
+        code: 9,
+        details:
+          /is an artifact of type application\/vnd\.test\.model: it can be mounted as a volume, not run/,
+      });
+    }
+    await daemon.images.RemoveImage({ image: { image: image_ref } });
+    assert.equal(await imageId(reference), "");
+  },
+);

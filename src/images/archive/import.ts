@@ -3,9 +3,10 @@ import { parseDigest, type Digest } from "../../core/digest.ts";
 import { RuntimeError } from "../../core/errors.ts";
 import type { Image } from "../../core/image.ts";
 import type { Job } from "../../core/job.ts";
-import type { Committer } from "../commit.ts";
+import { readContents } from "../artifact.ts";
+import { digestOf, type Committer } from "../commit.ts";
 import { onDisk } from "../disk-errors.ts";
-import { isObject, maxDocumentBytes, parseConfig, parseDocument, type Descriptor } from "../documents.ts";
+import { isObject, maxDocumentBytes, parseDocument, type Descriptor, type Document } from "../documents.ts";
 import { temporaryPath, type Layout } from "../layout.ts";
 import { choosePlatform, type Platform } from "../platform.ts";
 import { formatReference, nameOf, parseReference } from "../reference.ts";
@@ -29,13 +30,14 @@ export interface ImportContext {
   readonly committer: Committer;
 }
 
-/** An image as the archive describes it. */
+/** An image or artifact as the archive describes it. */
 interface Archived {
   readonly manifestBytes: Buffer;
-  readonly config: Descriptor;
-  readonly layers: readonly Descriptor[];
+  readonly document: Manifest;
   readonly tags: readonly string[];
 }
+
+type Manifest = Exclude<Document, { readonly kind: "index" }>;
 
 const maxIndexDepth = 3;
 const maxImages = 1000;
@@ -93,16 +95,17 @@ async function commitArchived(
   signal: AbortSignal,
 ): Promise<Image> {
   const name = archived.tags[0] ?? archive;
-  const configFile = requireBlob(spool, archived.config.digest, `config of ${name}`);
+  const { document, manifestBytes, tags } = archived;
+  const configFile = requireBlob(spool, document.config.digest, `config of ${name}`);
   const configBytes = await readDocument(configFile, maxDocumentBytes, `config of ${name}`);
   return await committer.commit(
     {
       name,
-      manifestBytes: archived.manifestBytes,
+      manifestBytes,
       configBytes,
-      config: parseConfig(configBytes.toString("utf8"), `config of ${name}`),
-      layers: archived.layers,
-      tags: archived.tags,
+      ...readContents(document, configBytes, name),
+      layers: document.layers,
+      tags,
       repoDigests: [],
       queue: "local",
       source: (layer) => ({ kind: "file", path: requireBlob(spool, layer.digest, `layer of ${name}`).path }),
@@ -175,7 +178,7 @@ async function readSaved(spool: Spool, entry: SavedEntry): Promise<Archived> {
   }
   const mediaType = "application/vnd.oci.image.manifest.v1+json";
   const manifestBytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, config, layers }));
-  return { manifestBytes, config, layers, tags: entry.tags };
+  return { manifestBytes, document: { kind: "manifest", config, layers }, tags: entry.tags };
 }
 
 function describe(file: SpooledFile, mediaType: string): Descriptor {
@@ -196,11 +199,17 @@ async function readLayoutIndex(
   for (const descriptor of document.manifests) {
     const archived = await followIndexes(spool, descriptor, platform);
     if (archived === undefined) continue;
-    const configPath = `blobs/sha256/${archived.config.digest.slice("sha256:".length)}`;
-    const savedTags = saved.filter((entry) => entry.config === configPath).flatMap((entry) => entry.tags);
-    const before = found.get(archived.config.digest)?.tags ?? [];
+    const config = archived.document.config.digest;
+    const configPath = `blobs/sha256/${config.slice("sha256:".length)}`;
+    const isImage = archived.document.kind === "manifest";
+    const savedTags = saved
+      .filter((entry) => isImage && entry.config === configPath)
+      .flatMap((entry) => entry.tags);
+    // As in the store: an image is known by its config, an artifact by its manifest.
+    const id = isImage ? config : digestOf(archived.manifestBytes);
+    const before = found.get(id)?.tags ?? [];
     const tags = [...new Set([...before, ...tagsOf(descriptor), ...savedTags])];
-    found.set(archived.config.digest, { ...archived, tags });
+    found.set(id, { ...archived, tags });
   }
   return [...found.values()];
 }
@@ -233,7 +242,7 @@ async function followIndexes(
     const what = `manifest ${descriptor.digest}`;
     const manifestBytes = await readDocument(file, maxDocumentBytes, what);
     const document = parseDocument(manifestBytes.toString("utf8"), what, descriptor.mediaType);
-    if (document.kind === "manifest") return { ...document, manifestBytes, tags: [] };
+    if (document.kind !== "index") return { document, manifestBytes, tags: [] };
     const chosen = choosePlatform(document.manifests, platform);
     if (chosen === undefined) return undefined;
     descriptor = chosen;

@@ -28,7 +28,7 @@ export async function* saveArchive(
 ): AsyncGenerator<Uint8Array> {
   yield* file("oci-layout", Buffer.from('{"imageLayoutVersion":"1.0.0"}'));
   yield* file("index.json", Buffer.from(JSON.stringify(indexOf(images))));
-  yield* file("manifest.json", Buffer.from(JSON.stringify(images.map(dockerEntry))));
+  yield* file("manifest.json", Buffer.from(JSON.stringify(images.filter(isContainerImage).map(dockerEntry))));
   const written = new Set<Digest>();
   const once = ({ digest }: BlobId): boolean => !written.has(digest) && written.add(digest).has(digest);
   for (const { image, documents } of images) {
@@ -95,6 +95,11 @@ function indexOf(images: readonly SavedImage[]): object {
     }));
   });
   return { schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json", manifests };
+}
+
+/** Docker knows nothing of artifacts. */
+function isContainerImage({ image }: SavedImage): boolean {
+  return image.artifactType === undefined;
 }
 
 function dockerEntry({ tags, documents }: SavedImage): object {

@@ -45,6 +45,7 @@ export async function createContainer(
   requireReady(pod);
   const image = deps.images.resolve(config.image);
   if (image === undefined) throw new RuntimeError("not-found", `image ${config.image} not found`);
+  requireContainerImage(image, config);
   const volumes = findVolumeImages(deps.images, config);
   const user = await job.stage("user", () => deps.specs.resolveUser(image, config));
 
@@ -105,6 +106,14 @@ export async function createContainer(
 function requireReady(pod: PodEntry): void {
   const { state } = pod.record.state;
   if (state !== "ready") throw new RuntimeError("failed-precondition", `pod ${pod.id} is ${state}`);
+}
+
+function requireContainerImage({ artifactType }: Image, config: ContainerConfig): void {
+  if (artifactType === undefined) return;
+  throw new RuntimeError(
+    "failed-precondition",
+    `image ${config.image} is an artifact of type ${artifactType}: it can be mounted as a volume, not run`,
+  );
 }
 
 function newRecord(
