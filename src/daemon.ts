@@ -138,6 +138,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
     networkTimeoutMs: config.cniTimeoutMs,
     unclaimedTimeoutMs: config.unclaimedTimeoutMs,
     maxLogLineBytes: config.maxLogLineBytes,
+    maxLogBytes: config.maxLogBytes,
     overlay: { volatile: host.overlayVolatile, lowerdirPlus: host.overlayLowerdirPlus },
     specs: new ContainerSpecs({
       images: imageStore,

@@ -50,6 +50,20 @@ test("config: a path that may be none", () => {
   );
 });
 
+test("config: a ceiling of a log may be none", () => {
+  const read = (...argv: string[]) => {
+    const invocation = readInvocation(argv);
+    assert.ok("config" in invocation);
+    return invocation.config.maxLogBytes;
+  };
+  assert.equal(read(), 2 * 1024 ** 3);
+  assert.equal(read("--max-log-bytes-between-rotations", "0"), 0);
+  assert.equal(read("--max-log-bytes-between-rotations", "1048576"), 1024 ** 2);
+  withFile("max_log_bytes_between_rotations = 0\n", (file) => {
+    assert.equal(read("--config", file), 0);
+  });
+});
+
 test("config: an unknown key is a warning with its line and the nearest known key", () => {
   withFile('root = "/x"\nlog_leve = "debug"\nnonsense = 1\n', (file) => {
     const invocation = readInvocation(["--config", file]);
@@ -74,6 +88,12 @@ for (const [name, argv, toml, expected] of [
     ["--cni-timeout-ms", "1"],
     "",
     /^cni\.timeout_ms: expected a whole number from 100 /,
+  ],
+  [
+    "a ceiling below what makes sense",
+    ["--max-log-bytes-between-rotations", "1000"],
+    "",
+    /^max_log_bytes_between_rotations: expected 0 for none, or a whole number from 1048576 /,
   ],
   ["broken TOML", [], "root = ", /config\.toml:1:/],
   ["an unknown flag", ["--rooot", "/x"], "", /'--rooot'.*see berthd --help/],

@@ -62,14 +62,33 @@ function list(key: string, fallback: readonly string[], doc: string): Setting<re
   return { key, fallback, doc, placeholder: "A,B", read };
 }
 
-function whole(key: string, fallback: number, least: number, most: number, doc: string): Setting<number> {
+function whole(
+  key: string,
+  fallback: number,
+  least: number,
+  most: number,
+  doc: string,
+  besides = "",
+): Setting<number> {
   const read = (value: unknown): number => {
     const number = typeof value === "string" && /^-?\d+$/.test(value) ? Number(value) : value;
     return typeof number === "number" && Number.isInteger(number) && number >= least && number <= most
       ? number
-      : fail(key, `expected a whole number from ${least} to ${most}`, value);
+      : fail(key, `expected ${besides}a whole number from ${least} to ${most}`, value);
   };
   return { key, fallback, doc, placeholder: "N", read };
+}
+
+/** A whole number, or 0 for none. */
+function wholeOrNone(
+  key: string,
+  fallback: number,
+  least: number,
+  most: number,
+  doc: string,
+): Setting<number> {
+  const { read, ...setting } = whole(key, fallback, least, most, doc, "0 for none, or ");
+  return { ...setting, read: (value) => (value === 0 || value === "0" ? 0 : read(value)) };
 }
 
 /** Every setting, in the order that --help and docs/config.md show. */
@@ -170,8 +189,17 @@ export const settings = {
     "max_log_line_bytes",
     16_384,
     1024,
-    1_048_576,
+    64_000,
     "A longer line of a container's log is split and tagged P.",
+  ),
+  maxLogBytes: wholeOrNone(
+    "max_log_bytes_between_rotations",
+    2 * 1024 ** 3,
+    1024 ** 2,
+    Number.MAX_SAFE_INTEGER,
+    "Length of a container's log beyond which its lines are dropped, counted and the count said in the log, until it is " +
+      "rotated (ReopenContainerLog) or cut short; 0 is none. The kubelet looks every 10 s whether a log is to be " +
+      "rotated, and the default is four times what a container writes meanwhile at 50 MB/s: reached only where nobody rotates.",
   ),
   seccompProfile: text(
     "seccomp_profile",

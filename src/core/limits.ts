@@ -14,6 +14,3 @@ export const maxJobNoteBytes = 16 * 1024;
 
 /** Bytes read of an image's /etc/passwd or /etc/group (CVE-2025-4437). */
 export const maxAccountFileBytes = 1024 * 1024;
-
-/** A line of a container's log longer than this is split and tagged P, as other runtimes do. */
-export const maxLogLineBytes = 16 * 1024;

@@ -9,6 +9,7 @@ import { openAttach, type AttachRequest } from "./containers/attach.ts";
 import { createContainer, type CreateContainerDeps } from "./containers/create.ts";
 import { openExec, type ExecRequest } from "./containers/exec.ts";
 import { execSync, type ExecSyncResult } from "./containers/exec-sync.ts";
+import { logLoss, type LogLoss } from "./containers/log-loss.ts";
 import { removeContainer } from "./containers/remove.ts";
 import { reopenContainerLog } from "./containers/reopen-log.ts";
 import { startContainer } from "./containers/start.ts";
@@ -120,6 +121,11 @@ export class Containers {
     await this.#jobs.run({ kind: "ReopenContainerLog", subject: entry.id, kept: "memory" }, signal, (job) =>
       reopenContainerLog(entry, job.signal),
     );
+  }
+
+  /** What is missing in a container's log, asked of its shim; undefined where that doesn't answer. */
+  logLoss(text: string): Promise<LogLoss | undefined> {
+    return logLoss(this.#inventory.container(text));
   }
 
   /** Runs a command in a container to its end. When the caller leaves, the command is killed. */

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import type { PodNetworks } from "../cni/index.ts";
 import type { Container } from "../core/container.ts";
 import type { Pod } from "../core/pod.ts";
+import type { LogLoss } from "./containers/log-loss.ts";
 import type { StatePaths } from "./paths.ts";
 
 /** What a person who debugs a pod or container wants to see, as JSON text. */
@@ -29,8 +30,8 @@ export class Inspection {
     });
   }
 
-  /** A container's process, files, OCI spec and configuration. */
-  async container(container: Container): Promise<string> {
+  /** A container's process, files, OCI spec and configuration; `loss` is what is missing in its log, where known. */
+  async container(container: Container, loss: LogLoss | undefined): Promise<string> {
     const paths = this.#paths.container(container.id);
     const spec = await readFile(paths.spec, "utf8").catch(() => "null");
     const { state } = container;
@@ -40,6 +41,7 @@ export class Inspection {
       state,
       bundle: paths.folder,
       shimSocket: paths.socket,
+      log: { path: container.logPath, ...loss },
       runtimeSpec: JSON.parse(spec) as unknown,
       config: container.config,
     });

@@ -103,7 +103,7 @@ export class TestHost implements AsyncDisposable {
         },
         socket: join(folder, "shim.sock"),
         exitRecord: recordPath,
-        log: { path: logPath, maxLineBytes: 16384 },
+        log: { path: logPath, maxLineBytes: 16384, maxBytes: 0 },
         stdin: "closed",
         imageVolumes: [],
         createSources: [],

@@ -11,9 +11,11 @@ export function containerStatus(
 ): UnaryHandler<ContainerStatusRequest__Output, ContainerStatusResponse> {
   return async (request) => {
     const container = containers.get(request.container_id);
+    if (!request.verbose) return { status: containerStatusToProto(container), info: {} };
+    const loss = await containers.logLoss(container.id);
     return {
       status: containerStatusToProto(container),
-      info: request.verbose ? { info: await inspection.container(container) } : {},
+      info: { info: await inspection.container(container, loss) },
     };
   };
 }

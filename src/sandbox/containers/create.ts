@@ -30,6 +30,8 @@ export interface CreateContainerDeps extends EndDeps, RemoveContainerDeps {
   readonly bootId: string;
   readonly overlay: { readonly volatile: boolean; readonly lowerdirPlus: boolean };
   readonly maxLogLineBytes: number;
+  /** See `maxBytes` of the shim protocol. */
+  readonly maxLogBytes: number;
 }
 
 /**
@@ -82,7 +84,13 @@ export async function createContainer(
         exitRecord: paths.exitRecord,
         ...(record.logPath === ""
           ? {}
-          : { log: { path: record.logPath, maxLineBytes: deps.maxLogLineBytes } }),
+          : {
+              log: {
+                path: record.logPath,
+                maxLineBytes: deps.maxLogLineBytes,
+                maxBytes: deps.maxLogBytes,
+              },
+            }),
         stdin: config.stdin ? (config.stdinOnce ? "open-once" : "open") : "closed",
         ...(filter === undefined ? {} : { seccompFilter: filter }),
         imageVolumes: built.imageVolumes,

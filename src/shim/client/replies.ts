@@ -78,6 +78,7 @@ export function stateOf(value: unknown): ShimState {
     pidStartTicks: numberOf(fields, "pidStartTicks"),
     startedAt: textOf(fields, "startedAt"),
     droppedLogLines: numberOf(fields, "droppedLogLines"),
+    droppedLogBytes: fields["droppedLogBytes"] === undefined ? 0 : numberOf(fields, "droppedLogBytes"),
     warnings: textsOf(fields, "warnings"),
     ...(fields["exit"] === undefined ? {} : { exit: exitRecordOf(fields["exit"]) }),
   };

@@ -21,6 +21,7 @@ const state = {
   pidStartTicks: 6,
   startedAt: "7",
   droppedLogLines: 0,
+  droppedLogBytes: 0,
   warnings: {},
 };
 

@@ -110,6 +110,8 @@ export interface LogTarget {
   readonly path: string;
   /** A longer line is split and tagged P; 16384 by default. */
   readonly maxLineBytes: number;
+  /** Length of the file beyond which lines are dropped and counted, until it is reopened or cut short; 0 is none. */
+  readonly maxBytes: number;
 }
 
 /** A container exists, blocked before its execve. */
@@ -185,8 +187,9 @@ export interface ShimState {
   readonly pidStartTicks: number;
   readonly startedAt: string;
   readonly exit?: ExitRecord;
-  /** Log lines dropped because the disk was stuck or full. */
+  /** Log lines dropped because the disk was stuck or full, or the log at its ceiling; their bytes as in the log. */
   readonly droppedLogLines: number;
+  readonly droppedLogBytes: number;
   readonly warnings: readonly string[];
 }
 

@@ -4,97 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, suite, test } from "node:test";
 import { compileLua } from "../support/lua.ts";
-
-/** A loop, a log at `path` that reads a pipe, a source of numbered lines, and ways to find and to treat the writer. */
-const prelude = `
-local ffi = require("ffi")
-ffi.cdef[[
-  int usleep(unsigned us); int mount(const char *, const char *, const char *, unsigned long, const char *);
-]]
-local C = ffi.C
-local path = ...
-local function new(class, ...)
-  local instance = setmetatable({}, class.prototype)
-  instance:____constructor(...)
-  return instance
-end
-local loop = new(module.Loop)
-local function openLog(path, maxLineBytes)
-  return new(module.ContainerLog, {path = path, maxLineBytes = maxLineBytes or 16384}, loop)
-end
-local log = openLog(path)
-local fds = ffi.new("int[2]")
-C.pipe2(fds, 0x800)
-local function runUntil(what, condition)
-  for _ = 1, 3000 do
-    if condition() then return end
-    local timer = loop:after(20, function() end)
-    loop:turn()
-    loop:cancel(timer)
-  end
-  error("never: " .. what)
-end
-local function drain(stream)
-  while not log.isFull and log:readFrom(fds[0], stream or "stdout") do end
-end
-local function put(text, stream)
-  assert(C.write(fds[1], text, #text) == #text)
-  drain(stream)
-end
-local written = 0
--- Lines while the log takes them.
-local function lines(count, text)
-  for _ = 1, count do
-    if log.isFull then return end
-    written = written + 1
-    put(string.format("%08d %s\\n", written, text or ""))
-  end
-end
-local function allLines(count, text)
-  local last = written + count
-  while written < last do
-    lines(last - written, text)
-    if log.isFull then runUntil("room", function() return not log.isFull end) end
-    drain()
-  end
-end
-local function settled() return #log.unanswered == 0 and not log.isFull end
-local function children()
-  local text = io.open("/proc/self/task/" .. C.getpid() .. "/children"):read("*a")
-  local pids = {}
-  for pid in text:gmatch("%d+") do pids[#pids + 1] = tonumber(pid) end
-  return pids
-end
-local function finish()
-  local done = false
-  log:finish(5000, function() done = true end)
-  runUntil("finished", function() return done end)
-  runUntil("the writer is gone", function() return C.waitpid(-1, nil, 1) ~= 0 end)
-  print("dropped", log.droppedLines)
-end
-`;
-
-/** Numbers of the lines in a log; throws for a line that is not whole. */
-function numbersIn(text: string): number[] {
-  assert.ok(text === "" || text.endsWith("\n"));
-  return text
-    .split("\n")
-    .slice(0, -1)
-    .filter((line) => !line.includes(" stderr F berth: "))
-    .map((line) => {
-      const match = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z stdout F (\d{8}) /.exec(line);
-      assert.ok(match !== null, `torn line: ${JSON.stringify(line)}`);
-      return Number(match[1]);
-    });
-}
-
-/** Lines that notices in the log call missing. */
-function missingIn(text: string): number {
-  return [...text.matchAll(/ stderr F berth: (\d+) lines of this log are missing here: /g)].reduce(
-    (sum, match) => sum + Number(match[1]),
-    0,
-  );
-}
+import { assertAccounted, numbersIn, prelude } from "./script.ts";
 
 await suite("container log", () => {
   const module = compileLua("log/index.ts", "wire/loop.ts");
@@ -274,9 +184,9 @@ await suite("container log", () => {
       runUntil("freed", function() return freed end)
       print("waited", os.time() - before <= 2)
       lines(5000, text)
-      print("dropped while stuck", log.droppedLines >= 5000)
+      print("dropped while stuck", log.lost.lines >= 5000)
       C.kill(writer, 18)
-      runUntil("taken up again", function() return not log.dropping and settled() end)
+      runUntil("taken up again", function() return not log.delivery.dropping and settled() end)
       lines(1)
       print("lines", written)
       finish()`,
@@ -299,7 +209,7 @@ await suite("container log", () => {
       runUntil("given up", function() return done end)
       C.kill(writer, 18)
       runUntil("the writer is gone", function() return C.waitpid(-1, nil, 1) ~= 0 end)
-      print(written, log.droppedLines)`,
+      print(written, log.lost.lines)`,
     );
     assert.deepEqual(printed, ["10\t1"]);
     assert.equal(numbersIn(readFileSync(join(folder, "forever"), "utf8")).length, 9);
@@ -358,9 +268,6 @@ await suite("container log", () => {
     const { printed } = run(
       "much",
       `
-      local function own(pid)
-        return tonumber(io.open("/proc/" .. pid .. "/smaps_rollup"):read("*a"):match("Private_Dirty:%s+(%d+)"))
-      end
       local line = string.rep("z", 99) .. "\\n"
       local many = string.rep(line, 600)
       loop:add(fds[0], 1, function() log:readFrom(fds[0], "stdout") end)
@@ -385,18 +292,3 @@ await suite("container log", () => {
     assert.deepEqual(printed.slice(1), ["writer\ttrue\ttrue", "dropped\t0"]);
   });
 });
-
-/** Lines in the log and lines that it calls missing are all there were; returns how many are missing. */
-function assertAccounted(path: string, printed: readonly string[]): number {
-  const total = Number(printed.at(-2)?.split("\t")[1]);
-  const dropped = Number(printed.at(-1)?.split("\t")[1]);
-  const text = readFileSync(path, "utf8");
-  const numbers = numbersIn(text);
-  for (const [index, number] of numbers.entries()) {
-    assert.ok(index === 0 || number > (numbers[index - 1] ?? 0), `line ${number} is out of order`);
-  }
-  assert.equal(numbers.at(-1), total);
-  assert.equal(numbers.length + dropped, total);
-  assert.equal(missingIn(text), dropped);
-  return dropped;
-}

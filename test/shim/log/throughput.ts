@@ -48,7 +48,7 @@ if producer == 0 then
 end
 C.close(fds[1])
 local loop = new(module.Loop)
-local log = new(module.ContainerLog, {path = path, maxLineBytes = 16384}, loop)
+local log = new(module.ContainerLog, {path = path, maxLineBytes = 16384, maxBytes = 0}, loop)
 collectgarbage() collectgarbage()
 local idle = memory("self")
 C.fcntl(fds[0], 4, 0x800)
@@ -79,7 +79,7 @@ loop:run()
 local seconds = clock() - before
 collectgarbage() collectgarbage()
 print(string.format("%5d-byte lines, JIT %s: %4.0f MB/s, %d dropped; before %s; at half time the writer %s; after: shim %s",
-  lineBytes, jitMode, got / seconds / 1e6, log.droppedLines, idle, writerMemory, memory("self")))
+  lineBytes, jitMode, got / seconds / 1e6, log.lost.lines, idle, writerMemory, memory("self")))
 `;
 
 using module = compileLua("log/index.ts", "wire/loop.ts");

@@ -19,6 +19,11 @@ declare module "ffi" {
     [index: number]: number;
   }
 
+  /** `double *` or `double[n]`; zero-based, unchecked. */
+  export interface Doubles extends Pointer {
+    [index: number]: number;
+  }
+
   /** `const char *[n]`: it does not keep its strings alive, hold them as long as C reads it. */
   export interface Strings extends Pointer {
     [index: number]: string | undefined;

@@ -1,8 +1,9 @@
+import * as ffi from "ffi";
 import { commonNr } from "./arch.ts";
 import { AT, F, O, S } from "./constants.ts";
 import { E, errno, failure, sysError } from "./error.ts";
 import { C } from "./libc.ts";
-import type { Bytes } from "./memory.ts";
+import type { Bytes, Ints } from "./memory.ts";
 import { bytes, ints, offset, sizeOf, toNumber, toText, toTextZ } from "./memory.ts";
 import type { OpenHow, Statfs, Statx } from "./structs.ts";
 import { struct } from "./structs.ts";
@@ -12,6 +13,13 @@ const lastFd = 0xffffffff;
 const closeRangeCloexec = 4;
 const readChunkBytes = 4096;
 const pathMaxBytes = 4096;
+
+const statxSize = 0x200;
+const wordRange = 0x100000000;
+const sizeBuffer = struct<Statx>("statx_buf");
+/** The same in 32-bit words: a 64-bit field would be an object at every look. */
+const sizeWords = ffi.cast<Ints>("uint32_t *", sizeBuffer);
+const sizeWord = 10;
 
 /** Where reads land first: one for all, since what was read is copied out before anything else runs. */
 const chunk = bytes(readChunkBytes);
@@ -135,6 +143,12 @@ export function tryStatx(dir: number, path: string, flags: number): Statx | unde
 /** What an open descriptor refers to. */
 export function fstat(fd: number): Statx {
   return statx(fd, "", AT.EMPTY_PATH);
+}
+
+/** Length of an open file, asked without leaving garbage; 0 where it cannot be asked. */
+export function fileSize(fd: number): number {
+  if (C.statx(fd, "", AT.EMPTY_PATH, statxSize, sizeBuffer) < 0) return 0;
+  return (sizeWords[sizeWord] as number) + (sizeWords[sizeWord + 1] as number) * wordRange;
 }
 
 /** True where `mode` has the given S.IF* type. */

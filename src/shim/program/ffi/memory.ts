@@ -1,7 +1,7 @@
 import * as ffi from "ffi";
-import type { Bytes, Int64, Ints, Pointer } from "ffi";
+import type { Bytes, Doubles, Int64, Ints, Pointer } from "ffi";
 
-export type { Bytes, Int64, Ints, Pointer, Strings } from "ffi";
+export type { Bytes, Doubles, Int64, Ints, Pointer, Strings } from "ffi";
 
 const byteArray = ffi.typeof("uint8_t[?]");
 const intArray = ffi.typeof("int[?]");
@@ -21,6 +21,16 @@ export function bytes(count: number): Bytes {
 /** Zeroed ints, owned by the garbage collector. */
 export function ints(count: number): Ints {
   return ffi.new<Ints>(intArray, count);
+}
+
+/** Zeroed doubles, owned by the garbage collector. */
+export function doubles(count: number): Doubles {
+  return ffi.new<Doubles>("double[?]", count);
+}
+
+/** The same memory as doubles. */
+export function asDoubles(pointer: Bytes): Doubles {
+  return ffi.cast<Doubles>("double *", pointer);
 }
 
 /** An array of unsigned ids (uid_t, gid_t); one element longer, so that an empty one has an address. */

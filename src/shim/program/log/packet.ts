@@ -1,9 +1,9 @@
 import { Gather, addressOf } from "../ffi/gather.ts";
-import { type Bytes, bytes } from "../ffi/memory.ts";
+import { type Bytes, type Doubles, bytes, doubles } from "../ffi/memory.ts";
 import { nowParts } from "../ffi/time.ts";
 import type { LogStream } from "./line-buffer.ts";
-import { headerBytes, maxTextBytes, messageKind } from "./message.ts";
-import { Prefixes, prefixBytes } from "./prefixes.ts";
+import { headerBytes, headerField, headerNumbers, maxTextBytes, messageKind } from "./message.ts";
+import { Prefixes, lineKind, prefixBytes } from "./prefixes.ts";
 
 /** Pieces of memory in a message: the header, and two for most lines; the kernel takes 1024 (UIO_MAXIOV). */
 const maxPieces = 1 + 2 * 500;
@@ -17,19 +17,25 @@ const maxPieces = 1 + 2 * 500;
 export class Packet {
   lines = 0;
   private readonly gather = new Gather(maxPieces);
-  private readonly header: Bytes = bytes(headerBytes);
+  private readonly header: Doubles = doubles(headerNumbers);
+  private readonly headerAddress = addressOf(this.header);
   private readonly prefixes = new Prefixes();
   private readonly newline: Bytes = bytes(1);
-  private readonly headerAddress = addressOf(this.header);
-  private stream: LogStream = "stdout";
   private readonly newlineAddress = addressOf(this.newline);
   private readonly maxLineBytes: number;
+  private stream: LogStream = "stdout";
+  private last = 0;
 
   constructor(maxLineBytes: number) {
     this.maxLineBytes = maxLineBytes;
     this.newline[0] = 10;
-    this.header[0] = messageKind.lines;
+    this.header[headerField.kind] = messageKind.lines;
     this.clear();
+  }
+
+  /** Bytes of the lines, as they will stand in the log. */
+  get bytes(): number {
+    return this.gather.bytes - headerBytes;
   }
 
   /** Says whose lines are added from now on, and that they come now; the packet must be empty. */
@@ -41,14 +47,14 @@ export class Packet {
 
   /** Adds whole lines from the start of some bytes, until one is too long, or no more have room; returns their bytes. */
   addLines(address: number, count: number): number {
-    const limit = headerBytes + maxTextBytes;
+    this.last = lineKind(this.stream, "F");
     const [bytes, lines] = this.gather.addLines(
       address,
       count,
-      this.prefixes.of(this.stream, "F"),
+      this.prefixes.of(this.last),
       prefixBytes,
       this.maxLineBytes,
-      limit,
+      headerBytes + maxTextBytes,
     );
     this.lines = this.lines + lines;
     return bytes;
@@ -57,7 +63,8 @@ export class Packet {
   /** Adds one line without a newline of its own; the packet must be empty. */
   addLine(tag: "F" | "P", address: number, count: number): void {
     const { gather } = this;
-    gather.add(this.prefixes.of(this.stream, tag), prefixBytes);
+    this.last = lineKind(this.stream, tag);
+    gather.add(this.prefixes.of(this.last), prefixBytes);
     gather.add(address, count);
     gather.add(this.newlineAddress, 1);
     this.lines = this.lines + 1;
@@ -65,8 +72,10 @@ export class Packet {
 
   /** Sends it; false where the socket takes no more. */
   send(socket: number): boolean {
-    this.header[4] = this.lines % 256;
-    this.header[5] = Math.floor(this.lines / 256);
+    const { header } = this;
+    header[headerField.lines] = this.lines;
+    header[headerField.bytes] = this.bytes;
+    header[headerField.last] = this.last;
     return this.gather.send(socket) >= 0;
   }
 

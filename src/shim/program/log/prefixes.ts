@@ -12,6 +12,21 @@ const timeBytes = 30;
 /** Where the parts of the time stand. */
 const place = { hour: 11, minute: 14, second: 17, nanosecond: 20 } as const;
 
+/** One of the four beginnings that a line can have, as a number: stream and tag. */
+export function lineKind(stream: LogStream, tag: "F" | "P"): number {
+  return (stream === "stdout" ? 0 : 2) + (tag === "F" ? 0 : 1);
+}
+
+/** The stream of a line so begun. */
+export function streamOf(kind: number): LogStream {
+  return kind < 2 ? "stdout" : "stderr";
+}
+
+/** True where the line goes on in the next one of its stream. */
+export function endsOpen(kind: number): boolean {
+  return kind % 2 === 1;
+}
+
 /**
  * The four beginnings that a line can have, kept in memory and changed in place: a line every second for a year must
  * leave no garbage.
@@ -34,10 +49,9 @@ export class Prefixes {
       moveMemory(this.address + index * prefixBytes, this.address, timeBytes);
   }
 
-  /** Address of a beginning. */
-  of(stream: LogStream, tag: "F" | "P"): number {
-    const index = (stream === "stdout" ? 0 : 2) + (tag === "F" ? 0 : 1);
-    return this.address + index * prefixBytes;
+  /** Address of a beginning, by its {@link lineKind}. */
+  of(kind: number): number {
+    return this.address + kind * prefixBytes;
   }
 
   private startDay(day: number): void {

@@ -2,25 +2,23 @@ import { EPOLL, SOCK } from "../ffi/constants.ts";
 import { E, type Failure, asFailure, errno } from "../ffi/error.ts";
 import { close, setNonblocking } from "../ffi/files.ts";
 import { C } from "../ffi/libc.ts";
-import { ints } from "../ffi/memory.ts";
+import { type Doubles, copy, doubles } from "../ffi/memory.ts";
 import { exit, fork } from "../ffi/processes.ts";
 import { receiveWithFds, socketPair } from "../ffi/sockets.ts";
 import type { Loop } from "../wire/loop.ts";
-import { answerInts } from "./message.ts";
-import { runWriter } from "./writer.ts";
-
-const answerBytes = answerInts * 4;
+import { answerBytes, answerNumbers } from "./message.ts";
+import { type LogState, runWriter } from "./writer.ts";
 
 type Outcome = "some" | "none" | "dead";
 
 /** What the shim does about the writer's answers. */
 export interface WriterEvents {
+  /** What the next writer is to know. */
+  state(): LogState;
   /** True where the next answer may bring a reopened log. */
   expectsLog(): boolean;
-  /** Lines of one message that are not in the log. */
-  onWritten(lost: number): void;
-  /** The reopened log, or why there is none. */
-  onReopened(log: number | undefined, errno: number): void;
+  /** The oldest message was answered, as message.ts says; `log` is a reopened one. */
+  onAnswer(answer: Doubles, log: number | undefined): void;
   /** All answers that there were have been given. */
   onDrained(): void;
   onDeath(): void;
@@ -30,7 +28,7 @@ export interface WriterEvents {
 export class WriterProcess {
   /** -1 while there is none. */
   socket = -1;
-  private readonly answer = ints(answerInts);
+  private readonly answer = doubles(answerNumbers);
   private readonly loop: Loop;
   private readonly events: WriterEvents;
 
@@ -44,10 +42,10 @@ export class WriterProcess {
   }
 
   /** Makes sure that there is one; the failure where no process could be had. */
-  start(log: number): Failure | undefined {
+  start(): Failure | undefined {
     if (this.runs) return undefined;
     const [ok, problem] = pcall(() => {
-      this.fork(log);
+      this.fork(this.events.state());
     });
     return ok ? undefined : asFailure(problem);
   }
@@ -60,7 +58,7 @@ export class WriterProcess {
     this.socket = -1;
   }
 
-  private fork(log: number): void {
+  private fork(state: LogState): void {
     const [ours, theirs] = socketPair(SOCK.SEQPACKET);
     const [ok, pid] = pcall(fork);
     if (!ok) {
@@ -69,7 +67,7 @@ export class WriterProcess {
       throw pid;
     }
     if (pid === 0) {
-      pcall(runWriter, theirs, log);
+      pcall(runWriter, theirs, state);
       exit(0);
     }
     close(theirs);
@@ -97,7 +95,7 @@ export class WriterProcess {
   private receiveAnswer(): Outcome {
     const got = C.read(this.socket, this.answer, answerBytes);
     if (got > 0) {
-      this.events.onWritten(this.answer[1] as number);
+      this.events.onAnswer(this.answer, undefined);
       return "some";
     }
     return got < 0 && errno() === E.AGAIN ? "none" : "dead";
@@ -107,7 +105,8 @@ export class WriterProcess {
     const [ok, received] = pcall(receiveWithFds, this.socket, answerBytes);
     if (!ok || received?.text === "") return "dead";
     if (received === undefined) return "none";
-    this.events.onReopened(received.fds[0], string.byte(received.text, 9) ?? 0);
+    copy(this.answer, received.text, answerBytes);
+    this.events.onAnswer(this.answer, received.fds[0]);
     return "some";
   }
 }

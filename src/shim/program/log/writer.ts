@@ -1,21 +1,35 @@
 import { commonNr } from "../ffi/arch.ts";
 import { MSG } from "../ffi/constants.ts";
-import { E, type Failure, asFailure, errno, errorText } from "../ffi/error.ts";
-import { close } from "../ffi/files.ts";
+import { E, type Failure, asFailure, errno } from "../ffi/error.ts";
 import { mapRegion } from "../ffi/gather.ts";
 import { C } from "../ffi/libc.ts";
-import { type Bytes, type Ints, ints, offset, toNumber, toText } from "../ffi/memory.ts";
+import { type Bytes, type Doubles, asDoubles, doubles, offset, toText } from "../ffi/memory.ts";
 import { setName } from "../ffi/processes.ts";
 import { sendWithFds } from "../ffi/sockets.ts";
-import { nowParts } from "../ffi/time.ts";
+import { GarbageBound } from "../garbage.ts";
 import { openLogFile } from "./file.ts";
-import { answerInts, headerBytes, maxTextBytes, messageKind, missingLines } from "./message.ts";
-import { rfc3339 } from "./timestamp.ts";
+import { LogFile, type Unsaid } from "./log-file.ts";
+import {
+  answerBytes,
+  answerField,
+  answerNumbers,
+  headerBytes,
+  headerField,
+  maxTextBytes,
+  messageKind,
+  reasons,
+} from "./message.ts";
 
-const intBytes = 4;
 const lastFd = 0xffffffff;
 const firstPrivateFd = 3;
-const seekEnd = 2;
+
+/** What a writer needs to know of its log. */
+export interface LogState {
+  readonly fd: number;
+  /** See {@link LogFile}. */
+  readonly maxBytes: number;
+  readonly unsaid: Unsaid;
+}
 
 /**
  * The process that writes a container's log, so that a disk that hangs holds up nobody else. It ends when the shim
@@ -24,12 +38,13 @@ const seekEnd = 2;
  * It shares its memory with the shim until it changes it, so it changes next to nothing: one buffer, no garbage in the
  * steady state, and no collection, which would touch every object of the heap.
  */
-export function runWriter(socket: number, log: number): void {
+export function runWriter(socket: number, log: LogState): void {
   setName("berth-log");
   collectgarbage("stop");
-  closeOthers(socket, log);
-  const writer = new LogWriter(socket, log);
-  while (writer.turn());
+  closeOthers(socket, log.fd);
+  const writer = new LogWriter(socket, new LogFile(log.fd, log.maxBytes, log.unsaid));
+  const garbage = new GarbageBound();
+  while (writer.turn()) garbage.check();
 }
 
 function closeOthers(one: number, other: number): void {
@@ -44,22 +59,21 @@ function closeRange(first: number, last: number): void {
   if (first <= last) C.sys_close_range(commonNr.closeRange, first, last, 0);
 }
 
+/** Takes messages (drawn in message.ts) and answers each. */
 class LogWriter {
   private readonly socket: number;
-  private log: number;
+  private readonly file: LogFile;
   private readonly message: Bytes;
+  private readonly header: Doubles;
   private readonly text: Bytes;
-  private readonly answer: Ints;
-  /** Lines lost since the log last took one, and why. */
-  private missing = 0;
-  private reason = 0;
+  private readonly answer: Doubles = doubles(answerNumbers);
 
-  constructor(socket: number, log: number) {
+  constructor(socket: number, file: LogFile) {
     this.socket = socket;
-    this.log = log;
+    this.file = file;
     this.message = mapRegion(headerBytes + maxTextBytes).memory;
+    this.header = asDoubles(this.message);
     this.text = offset(this.message, headerBytes);
-    this.answer = ints(answerInts);
   }
 
   /** Takes one message; false at the end. */
@@ -67,85 +81,44 @@ class LogWriter {
     const got = C.read(this.socket, this.message, headerBytes + maxTextBytes);
     if (got < 0 && errno() === E.INTR) return true;
     if (got <= 0) return false;
-    if (this.message[0] === messageKind.reopen) {
+    const kind = this.header[headerField.kind] as number;
+    if (kind === messageKind.reopen) {
       this.reopen(toText(this.text, got - headerBytes));
     } else {
-      this.writeLines(got - headerBytes);
+      this.take(kind);
+      this.fillAnswer(0);
+      C.send(this.socket, this.answer, answerBytes, MSG.NOSIGNAL);
     }
     return true;
   }
 
-  private writeLines(count: number): void {
-    const lines = this.message;
-    const total =
-      (lines[4] as number) +
-      (lines[5] as number) * 0x100 +
-      (lines[6] as number) * 0x10000 +
-      (lines[7] as number) * 0x1000000;
-    const lost = this.announceMissing() && this.write(this.text, count) ? 0 : total;
-    this.missing = this.missing + lost;
-    this.tell(lost);
-  }
-
-  /** Says in the log how many lines are missing, once it takes lines again; false while it does not. */
-  private announceMissing(): boolean {
-    if (this.missing === 0) return true;
-    const [seconds, nanoseconds] = nowParts();
-    const text = missingLines(rfc3339(seconds, nanoseconds), this.missing, errorText(this.reason));
-    if (!this.write(text, text.length)) return false;
-    this.missing = 0;
-    return true;
-  }
-
-  /** Adds all of it to the log or, on an error, nothing: what went before the error is cut off again. */
-  private write(text: Bytes | string, count: number): boolean {
-    let done = 0;
-    while (done < count) {
-      const rest = done === 0 ? text : restOf(text, done);
-      const put = C.write(this.log, rest, count - done);
-      if (put > 0) {
-        done = done + put;
-        continue;
-      }
-      const number = errno();
-      if (number === E.INTR) continue;
-      this.reason = number;
-      if (done > 0) this.cutOff(done);
-      return false;
+  private take(kind: number): void {
+    const { header, file } = this;
+    const lines = header[headerField.lines] as number;
+    const bytes = header[headerField.bytes] as number;
+    if (kind === messageKind.lines) {
+      file.add(this.text, lines, bytes, header[headerField.last] as number);
+    } else if (kind === messageKind.missing) {
+      file.lose(lines, bytes, reasons.stuck);
+      file.sayIfRoom();
+    } else {
+      file.say();
     }
-    return true;
   }
 
-  private cutOff(count: number): void {
-    const end = toNumber(C.lseek(this.log, 0, seekEnd));
-    C.ftruncate(this.log, end - count);
-  }
-
-  private tell(lost: number): void {
-    this.answer[0] = messageKind.lines;
-    this.answer[1] = lost;
-    C.send(this.socket, this.answer, answerInts * intBytes, MSG.NOSIGNAL);
+  private fillAnswer(problem: number): void {
+    const { answer, header } = this;
+    answer[answerField.kind] = header[headerField.kind] as number;
+    answer[answerField.lines] = header[headerField.lines] as number;
+    answer[answerField.bytes] = header[headerField.bytes] as number;
+    answer[answerField.reason] = this.file.reason;
+    answer[answerField.errno] = problem;
   }
 
   private reopen(path: string): void {
     const [ok, opened] = pcall(openLogFile, path);
-    if (!ok) {
-      this.answer[0] = messageKind.reopen;
-      this.answer[1] = 0;
-      this.answer[2] = (asFailure(opened) as Partial<Failure>).errno ?? E.IO;
-      C.send(this.socket, this.answer, answerInts * intBytes, MSG.NOSIGNAL);
-      return;
-    }
-    close(this.log);
-    this.log = opened;
-    sendWithFds(
-      this.socket,
-      `${string.char(messageKind.reopen)}${string.rep("\0", answerInts * intBytes - 1)}`,
-      [opened],
-    );
+    if (ok) this.file.goOnIn(opened);
+    this.fillAnswer(ok ? 0 : ((asFailure(opened) as Partial<Failure>).errno ?? E.IO));
+    sendWithFds(this.socket, toText(this.answer, answerBytes), ok ? [opened] : []);
   }
-}
-
-function restOf(text: Bytes | string, done: number): Bytes | string {
-  return typeof text === "string" ? string.sub(text, done + 1) : offset(text, done);
 }

@@ -245,7 +245,8 @@ export class Container {
       pidStartTicks: made?.init.pidStartTicks ?? 0,
       startedAt: this.startedAt,
       exit: this.record,
-      droppedLogLines: made?.log?.droppedLines ?? 0,
+      droppedLogLines: made?.log?.lost.lines ?? 0,
+      droppedLogBytes: made?.log?.lost.bytes ?? 0,
       warnings: jsonArray([...(made?.init.warnings ?? [])]),
     };
   }

@@ -5,16 +5,11 @@ import { C } from "../ffi/libc.ts";
 import type { EpollEvent } from "../ffi/structs.ts";
 import { struct } from "../ffi/structs.ts";
 import { monotonicMs } from "../ffi/time.ts";
+import { GarbageBound } from "../garbage.ts";
 
 /** Events taken from the kernel at once. */
 const maxEventsPerWait = 32;
 const epollCloexec = 0x80000;
-
-/**
- * Garbage that is left lying about. The collector is stopped otherwise: marking touches every object of a heap that is
- * shared with the launcher, so one collection costs about as much memory as this is.
- */
-const maxGarbageKib = 1024;
 
 /** Called with the EPOLL.* bits that are set. */
 export type ReadyHandler = (this: void, events: number) => void;
@@ -77,10 +72,10 @@ export class Loop {
 
   /** Serves until {@link stop}. */
   run(): void {
-    const limitKib = collectgarbage("count") + maxGarbageKib;
+    const garbage = new GarbageBound();
     while (!this.stopped) {
       this.turn();
-      if (collectgarbage("count") > limitKib) collect();
+      garbage.check();
     }
   }
 
@@ -129,12 +124,6 @@ export class Loop {
     change.fd = fd;
     if (C.epoll_ctl(this.epoll, operation, fd, change) < 0) throw sysError("epoll_ctl", fd);
   }
-}
-
-/** A collection also makes the collector run by itself from then on, which is taken back. */
-function collect(): void {
-  collectgarbage("collect");
-  collectgarbage("stop");
 }
 
 /** A handler that fails must not take the whole program along; a bug in it is told on standard error. */
