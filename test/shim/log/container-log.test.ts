@@ -130,6 +130,33 @@ await suite("container log", () => {
     );
   });
 
+  test("log: a container that is always faster than the disk does not hold up a reopening", () => {
+    const { printed, path } = run(
+      "busy",
+      `
+      local text = string.rep("x", 100)
+      lines(100000, text)
+      log:onWritable(function() lines(100000, text) end)
+      os.rename(path, path .. ".1")
+      local answers = {}
+      for index = 1, 100 do
+        log:reopen(function(problem) answers[index] = problem and problem.message or "reopened" end)
+      end
+      runUntil("reopened", function() return answers[100] end)
+      log:onWritable(function() end)
+      print(#answers, answers[1], answers[100])
+      runUntil("room", function() return not log.isFull end)
+      allLines(1, "last")
+      finish()`,
+    );
+    assert.deepEqual(printed, ["100\treopened\treopened", "dropped\t0"]);
+    const numbers = numbersIn(readFileSync(`${path}.1`, "utf8") + readFileSync(path, "utf8"));
+    assert.deepEqual(
+      numbers,
+      numbers.map((_, index) => index + 1),
+    );
+  });
+
   test("log: a reopen that fails says why and goes on in the old file", () => {
     const { printed, path } = run(
       "unmovable",
@@ -253,12 +280,18 @@ await suite("container log", () => {
       log = openLog(disk .. "/log")
       allLines(3000, string.rep("y", 90))
       runUntil("answered", settled)
+      local writer = children()[1]
+      local before = own(writer)
+      allLines(20000, "more")
+      runUntil("answered", settled)
+      print("bounded", own(writer) - before < 4096)
       os.remove(disk .. "/ballast")
       allLines(10, "later")
       print("lines", written)
       finish()
       os.execute("cp " .. disk .. "/log " .. path)`,
       );
+      assert.equal(printed[0], "bounded\ttrue");
       assert.ok(assertAccounted(path, printed) > 0);
       assert.match(readFileSync(path, "utf8"), /missing here: no space left on device/);
     },

@@ -97,6 +97,9 @@ export class Ending {
 
   private logWritten(): void {
     this.logDone = true;
+    const { made, request } = this.container;
+    const { lines, bytes } = made.log?.lost ?? { lines: 0, bytes: 0 };
+    if (lines > 0) print(`${request.id}: ${lines} lines (${bytes} bytes) of the log are missing`);
     this.tellOnce();
     this.goneIfDone();
   }
