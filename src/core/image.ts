@@ -35,6 +35,8 @@ export interface Image {
   readonly layers: readonly Digest[];
   /** The layers in their compressed form, in the same order; what of them is kept on disk, the image keeps there. */
   readonly blobs?: readonly Digest[];
+  /** References with a digest of images that it was made from: their repositories have layers of it. */
+  readonly origins?: readonly string[];
   readonly process: ImageProcess;
   /** The type of an artifact, which can be mounted and not run; absent for a container image. */
   readonly artifactType?: string;

@@ -10,6 +10,8 @@ import { createMutex } from "./limiter.ts";
 /** What one container keeps of the store. */
 export interface Snapshot {
   readonly layers: readonly Digest[];
+  /** Those of its own image, lowest first: the others are of image volumes. Absent in records of older stores. */
+  readonly root?: readonly Digest[];
 }
 
 /** The tables of the store that images own. */

@@ -24,6 +24,8 @@ export interface ImageDraft {
   readonly layers: readonly Descriptor[];
   readonly tags: readonly string[];
   readonly repoDigests: readonly string[];
+  /** Where layers of it can be fetched again; see Image. */
+  readonly origins?: readonly string[];
   /** Limits work on layers together with others of the same key. */
   readonly queue: string;
   source(layer: Descriptor): LayerSource;
@@ -114,6 +116,7 @@ export function createCommitter(
         manifest,
         layers: draft.config.diffIds,
         blobs,
+        ...(draft.origins && { origins: draft.origins }),
         process: draft.config.process,
         ...(artifact && { artifactType: artifact.type }),
         sizeBytes: downloaded + draft.manifestBytes.length + draft.configBytes.length,

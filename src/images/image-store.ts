@@ -6,6 +6,12 @@ import type { ContainerId } from "../core/ids.ts";
 import type { Image } from "../core/image.ts";
 import type { Store } from "../store/index.ts";
 import { importArchive, type ImportRequest } from "./archive/import.ts";
+import {
+  commitContainer,
+  importRootfs,
+  type CommitRequest,
+  type RootfsRequest,
+} from "./archive/new-image.ts";
 import { saveArchive, type SavedImage } from "./archive/save.ts";
 import { openBlobs, readDocuments, type BlobPolicy } from "./blobs.ts";
 import { imageTables, openCatalog, type Catalog } from "./catalog.ts";
@@ -14,6 +20,7 @@ import { buildFromHost, type HostImageRequest } from "./host/from-host.ts";
 import { makeLayout, type Layout } from "./layout.ts";
 import { openLayers } from "./layers.ts";
 import { createLimiter } from "./limiter.ts";
+import { packTree, type Owners } from "./pack.ts";
 import { isPinned } from "./pinned.ts";
 import { hostPlatform } from "./platform.ts";
 import { fetchAgain, pullImage, type PullRequest, type PullResult } from "./pull.ts";
@@ -66,6 +73,13 @@ export interface FilesystemUsage {
   readonly timestamp: bigint;
 }
 
+/** A container to make an image of. */
+export interface CommitContainerRequest extends Omit<CommitRequest, "base" | "upper"> {
+  readonly containerId: ContainerId;
+  /** Of the image that it was made of, which must still be here. */
+  readonly imageId: string;
+}
+
 /** Images, their layers, and the writable layers of containers. */
 export interface ImageStore {
   /** Pulls from a registry; see {@link pullImage} for its rules. Errors carry the code of the registry's answer. */
@@ -77,6 +91,16 @@ export interface ImageStore {
    * What an id names keeps its tags, a tag stands for itself alone. Throws `not-found` before the first byte.
    */
   save(names: readonly string[], signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Makes an image of what a container has written, on top of its own image. */
+  commitContainer(request: CommitContainerRequest): Promise<Image>;
+  /** The tree that a container sees, as a tar, without what is mounted into it. */
+  exportContainer(
+    containerId: ContainerId,
+    owners: Owners | undefined,
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array>;
+  /** Makes an image of the tar of a root file system. */
+  importRootfs(request: RootfsRequest): Promise<Image>;
   /** Makes an image of the host's own binaries and the libraries they need. */
   fromHost(request: HostImageRequest): Promise<Image>;
   /** By id, tag, repository digest, or a unique prefix of an id; `invalid-argument` for text that is none of these. */
@@ -129,6 +153,10 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
     fetchAgain(pullContext, image, layer, signal),
   );
   const clock = settings.clock ?? systemClock;
+  const newImages = {
+    ...{ layout, catalog, platform, unpacker, layers, blobs, committer },
+    now: () => new Date(Number(clock() / 1_000_000n)),
+  };
   const shown = (image: Image): Image => ({
     ...image,
     pinned: image.tags.some((tag) => isPinned(tag, pinned)),
@@ -140,6 +168,27 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
       return { ...result, image: shown(result.image) };
     },
     import: async (request) => (await importArchive({ layout, platform, committer }, request)).map(shown),
+    commitContainer: async ({ containerId, imageId, ...request }) => {
+      const base = resolveImage(catalog.images, imageId);
+      if (base === undefined) {
+        const text = `container ${containerId}: its image ${imageId} was removed: pull it again to commit onto it`;
+        throw new RuntimeError("failed-precondition", text);
+      }
+      const upper = snapshots.writableDir(containerId);
+      return shown(await commitContainer(newImages, { ...request, base, upper }));
+    },
+    exportContainer: (containerId, owners, signal) =>
+      packTree(
+        unpacker,
+        {
+          form: "merged",
+          folders: snapshots.foldersOf(containerId),
+          ...(owners && { owners }),
+          what: `container ${containerId}`,
+        },
+        signal,
+      ),
+    importRootfs: async (request) => shown(await importRootfs(newImages, request)),
     fromHost: async (request) => shown(await buildFromHost({ layout, platform, committer }, request)),
     save: async function* (names, signal) {
       const chosen = chooseSaved(catalog.images, names);

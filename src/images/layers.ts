@@ -6,9 +6,9 @@ import { RuntimeError } from "../core/errors.ts";
 import type { Layer } from "../core/image.ts";
 import { fileAsTar, type ArtifactPart } from "./artifact.ts";
 import { keepBlob, type BlobId } from "./blobs.ts";
-import type { Catalog } from "./catalog.ts";
+import type { Catalog, Lease } from "./catalog.ts";
 import { onDisk } from "./disk-errors.ts";
-import { shortName, syncFolder, temporaryPath, writeSynced, type Layout } from "./layout.ts";
+import { discard, shortName, syncFolder, temporaryPath, writeSynced, type Layout } from "./layout.ts";
 import type { Limiter } from "./limiter.ts";
 import { aborted } from "./registry/failure.ts";
 import { unpackLayer, type LayerSource, type UnpackerSettings, type UnpackReport } from "./unpack.ts";
@@ -39,6 +39,8 @@ export interface LayerRequest {
 
 /** Fetches and commits layers, each once however many ask for it. */
 export interface LayerStore {
+  /** Unpacks a layer whose diff id only shows then; the lease keeps it. One that is here already stays as it is. */
+  take(source: LayerSource, what: string, lease: Lease, signal: AbortSignal): Promise<Layer>;
   /** The layer, from the store or fetched now. Its caller holds a lease on the diff id. */
   obtain(request: LayerRequest): Promise<Layer>;
 }
@@ -94,6 +96,8 @@ export function openLayers(
   };
 
   return {
+    take: (source, what, lease, signal) =>
+      takeLayer({ layout, catalog, unpacker }, source, what, lease, signal),
     obtain: async (request) => {
       for (;;) {
         if (request.signal.aborted) throw aborted(request.what, request.signal.reason);
@@ -188,6 +192,33 @@ function asTar(part: Parameters<typeof fileAsTar>[0], source: LayerSource): Laye
   const open = (signal: AbortSignal): AsyncIterable<Uint8Array> =>
     source.kind === "file" ? createReadStream(source.path) : source.open(signal);
   return { kind: "stream", open: (signal) => fileAsTar(part, open(signal)) };
+}
+
+async function takeLayer(
+  { layout, catalog, unpacker }: FetchContext,
+  source: LayerSource,
+  what: string,
+  lease: Lease,
+  signal: AbortSignal,
+): Promise<Layer> {
+  const temporary = temporaryPath(layout, "layer");
+  try {
+    return await onDisk(layout.root, what, async () => {
+      await mkdir(join(temporary, "fs"), { recursive: true, mode: 0o755 });
+      const report = await unpackLayer(unpacker, join(temporary, "fs"), source, what, signal);
+      lease.add([report.diffId]);
+      const known = catalog.layers.get(report.diffId);
+      if (known !== undefined) return known;
+      const layer = await commitLayer(layout, temporary, report.diffId, report);
+      // Another may have brought it while this one was put in place; start removes the second folder.
+      const other = catalog.layers.get(report.diffId);
+      if (other !== undefined) await discard(layout, join(layout.layers, layer.folder));
+      else catalog.addLayer(layer);
+      return other ?? layer;
+    });
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+  }
 }
 
 async function commitLayer(

@@ -2,14 +2,14 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { parseDigest, type Digest } from "../core/digest.ts";
 import { RuntimeError } from "../core/errors.ts";
+import type { IdMapping } from "../core/namespaces.ts";
 import { parseJson } from "./documents.ts";
 import type { UnpackerSettings } from "./unpack.ts";
 
-/** A piece of a user namespace's map: ids from `inside` on are `outside` and the following ones on the host. */
-export interface IdRange {
-  readonly inside: number;
-  readonly outside: number;
-  readonly count: number;
+/** The maps of a user namespace. */
+export interface Owners {
+  readonly uids: readonly IdMapping[];
+  readonly gids: readonly IdMapping[];
 }
 
 /** What to read, and in which form. */
@@ -18,8 +18,8 @@ export interface PackRequest {
   readonly form: "layer" | "merged";
   /** Absolute, topmost first. */
   readonly folders: readonly string[];
-  /** How the owners of the topmost folder are kept; absent is as they are. */
-  readonly owners?: { readonly uids: readonly IdRange[]; readonly gids: readonly IdRange[] };
+  /** The user namespace in whose host ids the topmost folder's owners are kept; absent is as they are. */
+  readonly owners?: Owners;
   /** Begins the text of errors. */
   readonly what: string;
 }
@@ -62,8 +62,8 @@ export async function* packTree(
   }
 }
 
-function encodeMap(ranges: readonly IdRange[]): string {
-  return ranges.map(({ inside, outside, count }) => `${inside}:${outside}:${count}`).join(",");
+function encodeMap(mappings: readonly IdMapping[]): string {
+  return mappings.map(({ containerId, hostId, length }) => `${containerId}:${hostId}:${length}`).join(",");
 }
 
 /** `metadata`: what stat and readlink tell; `content`: attributes and the bytes of files as well. */

@@ -123,7 +123,7 @@ export async function* fetchAgain(
     "failed-precondition",
     `${what}: its compressed form is not kept, and no registry is known that has it`,
   );
-  for (const repoDigest of image.repoDigests) {
+  for (const repoDigest of [...image.repoDigests, ...(image.origins ?? [])]) {
     const session = await openPullSession(context, { job: silent }, parseReference(repoDigest));
     let started = false;
     try {

@@ -27,6 +27,8 @@ export interface Snapshots {
   remove(containerId: ContainerId): Promise<void>;
   /** The folder that the container's own writes are in. */
   writableDir(containerId: ContainerId): string;
+  /** Absolute folders that the container's root is made of, topmost first: the writable one and its image's layers. */
+  foldersOf(containerId: ContainerId): readonly string[];
 }
 
 export function openSnapshots(layout: Layout, catalog: Catalog): Snapshots {
@@ -57,7 +59,7 @@ export function openSnapshots(layout: Layout, catalog: Catalog): Snapshots {
     prepare: async (containerId, image) => {
       const lowers = lowersOf(catalog, image);
       // References first, in memory before the first wait: nothing collects the layers from here on.
-      await catalog.putSnapshot(containerId, { layers: image.layers });
+      await catalog.putSnapshot(containerId, { layers: image.layers, root: image.layers });
       try {
         const what = `container ${containerId}`;
         const made = await onDisk(layout.root, what, () => makeFolders(containerId, lowers[0]));
@@ -69,25 +71,39 @@ export function openSnapshots(layout: Layout, catalog: Catalog): Snapshots {
     },
     hold: async (containerId, image) => {
       const lowers = lowersOf(catalog, image);
-      const before = catalog.snapshots.get(containerId)?.layers ?? [];
-      await catalog.putSnapshot(containerId, { layers: [...new Set([...before, ...image.layers])] });
+      const before = catalog.snapshots.get(containerId);
+      const layers = [...new Set([...(before?.layers ?? []), ...image.layers])];
+      await catalog.putSnapshot(containerId, { ...before, layers });
       return { layersDir: layout.layers, lowers };
     },
     remove,
     writableDir: (containerId) => join(folderOf(containerId), "upper"),
+    foldersOf: (containerId) => {
+      const record = catalog.snapshots.get(containerId);
+      if (record === undefined) {
+        throw new RuntimeError("not-found", `container ${containerId} has no writable layer`);
+      }
+      const lowers = foldersOf(catalog, record.root ?? record.layers, `container ${containerId}`);
+      return [join(folderOf(containerId), "upper"), ...lowers.map((lower) => join(layout.layers, lower))];
+    },
   };
 }
 
-/**
- * Folders of an image's layers, topmost first. Overlay refuses a folder twice, so of a layer that occurs again only the
- * topmost one stays: it says the same about every path that the lower one does.
- */
+/** Folders of an image's layers, relative to all layers' folder, topmost first; `not-found` where one is gone. */
 export function lowersOf(catalog: Pick<Catalog, "layers">, image: Image): string[] {
-  const topFirst: readonly Digest[] = [...new Set(image.layers.toReversed())];
+  return foldersOf(catalog, image.layers, `image ${image.id}`);
+}
+
+/**
+ * Overlay refuses a folder twice, so of a layer that occurs again only the topmost one stays: it says the same about
+ * every path that the lower one does.
+ */
+function foldersOf(catalog: Pick<Catalog, "layers">, layers: readonly Digest[], what: string): string[] {
+  const topFirst: readonly Digest[] = [...new Set(layers.toReversed())];
   return topFirst.map((diffId) => {
     const layer = catalog.layers.get(diffId);
     if (layer === undefined) {
-      throw new RuntimeError("not-found", `image ${image.id}: its layer ${diffId} is not in the store`);
+      throw new RuntimeError("not-found", `${what}: its layer ${diffId} is not in the store`);
     }
     return `${layer.folder}/fs`;
   });

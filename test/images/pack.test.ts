@@ -112,7 +112,7 @@ test("pack: overlay's marks become whiteouts, which come back as marks", async (
   await using folder = await temporaryFolder();
   const { upper, back } = await folders(folder.path, "upper", "back");
   await shell(
-    "mkdir -p d/o; mknod d/gone c 0 0; setfattr -n trusted.overlay.opaque -v y d/o; echo 1 > d/o/f",
+    "mkdir -p d/o; mknod d/gone c 0 0; mknod top c 0 0; setfattr -n trusted.overlay.opaque -v y d/o; echo 1 > d/o/f",
     upper,
   );
   await shell(
@@ -124,6 +124,7 @@ test("pack: overlay's marks become whiteouts, which come back as marks", async (
   const { stdout } = await run("tar", ["-tf", tar]);
   assert.deepEqual(stdout.trim().split("\n"), [
     "./",
+    ".wh.top",
     "d/",
     "d/.wh.gone",
     "d/o/",
@@ -149,7 +150,7 @@ test("pack: owners of a user namespace become those inside it", async () => {
   const { upper, lower } = await folders(folder.path, "upper", "lower");
   await shell("echo > mine; chown 100000:100000 . ; chown 100033:165535 mine", upper);
   await shell("echo > theirs; chown 33:33 theirs", lower);
-  const range = [{ inside: 0, outside: 100000, count: 65536 }];
+  const range = [{ containerId: 0, hostId: 100000, length: 65536 }];
   const list = async (change: Partial<PackRequest>): Promise<string[]> => {
     const tar = await pack({
       form: "merged",

@@ -79,12 +79,21 @@ export async function readDocument(file: SpooledFile, maxBytes: number, what: st
   return await readFile(file.path);
 }
 
-/** True where a spooled file begins as gzip does. */
-export async function isGzip(file: SpooledFile): Promise<boolean> {
-  const handle = await open(file.path, "r");
+/** True where a file begins as gzip does (RFC 1952 2.3.1). */
+export async function isGzip(file: Pick<SpooledFile, "path">): Promise<boolean> {
+  return await beginsWith(file.path, [0x1f, 0x8b]);
+}
+
+/** True where a file begins with a frame of zstd (RFC 8878 3.1.1). */
+export async function isZstd(file: Pick<SpooledFile, "path">): Promise<boolean> {
+  return await beginsWith(file.path, [0x28, 0xb5, 0x2f, 0xfd]);
+}
+
+async function beginsWith(path: string, bytes: readonly number[]): Promise<boolean> {
+  const handle = await open(path, "r");
   try {
-    const { buffer } = await handle.read(Buffer.alloc(2), 0, 2, 0);
-    return buffer[0] === 0x1f && buffer[1] === 0x8b;
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(bytes.length), 0, bytes.length, 0);
+    return bytesRead === bytes.length && buffer.equals(Buffer.from(bytes));
   } finally {
     await handle.close();
   }

@@ -74,7 +74,8 @@ export function openConfined(folders: readonly string[]): number[] {
 }
 
 function parentOf({ path, name }: Found): string {
-  return string.sub(path, 1, path.length - name.length - 1);
+  // A negative place would count from the end.
+  return path === name ? "" : string.sub(path, 1, path.length - name.length - 1);
 }
 
 function inside(found: Found, map: readonly IdMap[], id: number): number {
