@@ -11,7 +11,10 @@ export interface HostNetwork extends AsyncDisposable {
    * its lock, so requests on other sockets go on.
    */
   readonly removals: NetlinkSocket;
+  readonly netfilter: NetlinkSocket;
   readonly masquerade: Masquerade;
+  /** What nft and iptables are run with: PATH at least. */
+  readonly environment: Readonly<Record<string, string>>;
   /** Turns forwarding on for a family where it is off. */
   enableForwarding(family: 4 | 6): "was-on" | "turned-on";
 }
@@ -29,6 +32,8 @@ export function openHostNetwork(environment: Readonly<Record<string, string>>): 
   return {
     rtnetlink,
     removals,
+    netfilter,
+    environment,
     masquerade: new Masquerade({ netfilter, environment }),
     enableForwarding: (family) => {
       const file = forwardingFile[family];

@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto";
-import { RuntimeError } from "../core/errors.ts";
 import { formatPrefix, networkOf, type IpPrefix } from "./ip.ts";
 import { getInetTable } from "./netlink/nftables.ts";
 import type { NetlinkSocket } from "./netlink/socket.ts";
-import { runProgram } from "./plugin-process.ts";
+import { runNft } from "./nft.ts";
 
 /** What the masquerading of pods needs from outside. */
 export interface MasqueradeOptions {
@@ -66,11 +65,8 @@ export class Masquerade {
     return reply?.acknowledgement.errno === 0;
   }
 
-  async #run(network: string, script: string, signal: AbortSignal): Promise<void> {
-    const subject = `network ${network}: ipMasq: nft (Debian package nftables)`;
-    const outcome = await runProgram(subject, ["nft", "-f", "-"], this.#options.environment, script, signal);
-    if ("code" in outcome.exit && outcome.exit.code === 0) return;
-    throw new RuntimeError("internal", `${subject} failed: ${outcome.stderr.trim()}`);
+  #run(network: string, script: string, signal: AbortSignal): Promise<void> {
+    return runNft(`network ${network}: ipMasq`, script, this.#options.environment, signal);
   }
 }
 

@@ -9,8 +9,7 @@ import { inTurn } from "./in-turn.ts";
 import { pluginLookup } from "./lookup.ts";
 import { networkStatusOf, type NetworkStatusEntry } from "./network-status.ts";
 import type { AdditionalNetworks, NetworkedPod } from "./plan.ts";
-import { bridgePlugin } from "./plugins/bridge.ts";
-import { hostLocalPlugin } from "./plugins/host-local.ts";
+import { builtInPlugins } from "./plugins/built-in.ts";
 import { loopbackPlugin } from "./plugins/loopback.ts";
 import { PodCidrs } from "./pod-cidrs.ts";
 import { Readiness } from "./readiness.ts";
@@ -80,7 +79,7 @@ export async function openPodNetworks(options: PodNetworksOptions): Promise<PodN
   });
   const podCidrs = await PodCidrs.open(options.store);
   const loopback = loopbackPlugin();
-  const lookup = pluginLookup([loopback, bridgePlugin(host), hostLocalPlugin()], {
+  const lookup = pluginLookup(builtInPlugins(host), {
     folders: options.binDirs,
     environment: options.environment,
   });

@@ -198,7 +198,7 @@ test(
       ipam: { type: "host-local", subnet: "10.9.0.0/24", dataDir: fixture.dataDir },
     };
     for (const [plugins, missing] of [
-      [[bridge, { type: "portmap" }], "portmap"],
+      [[bridge, { type: "sbr" }], "sbr"],
       [[{ ...bridge, ipam: { type: "dhcp" } }], "dhcp"],
     ] as const) {
       await fixture.configure({ cniVersion: "1.0.0", name: "n", plugins });

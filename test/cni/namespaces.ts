@@ -44,6 +44,28 @@ export async function makeNamespace(): Promise<TestNamespace> {
   };
 }
 
+/** The addresses of the tests' host and of the world beyond it, see {@link makeWorld}. */
+export const worldAddresses = {
+  host: { 4: "192.0.2.1", 6: "2001:db8::1" },
+  world: { 4: "192.0.2.2", 6: "2001:db8::2" },
+} as const;
+
+/** A namespace that stands for everything beyond the tests' host, at the other end of the host's link `up0`. */
+export async function makeWorld(): Promise<TestNamespace> {
+  const world = await makeNamespace();
+  const pid = world.path.split("/")[2] ?? "";
+  await output("ip", ..."link add up0 type veth peer name eth0 netns".split(" "), pid);
+  for (const [run, dev, addresses] of [
+    [output, "up0", worldAddresses.host],
+    [world.run, "eth0", worldAddresses.world],
+  ] as const) {
+    await run("ip", "address", "add", `${addresses[4]}/24`, "dev", dev);
+    await run("ip", "address", "add", `${addresses[6]}/64`, "dev", dev, "nodad");
+    await run("ip", "link", "set", dev, "up");
+  }
+  return world;
+}
+
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   child.kill("SIGKILL");

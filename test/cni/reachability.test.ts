@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bridgeNetwork, makeFixture, makeJob, makePod, soon, type NetworkFixture } from "./fixture.ts";
-import { enterPrivateNetwork, makeNamespace, needsRoot, output, type TestNamespace } from "./namespaces.ts";
+import {
+  enterPrivateNetwork,
+  makeNamespace,
+  makeWorld,
+  needsRoot,
+  output,
+  type TestNamespace,
+} from "./namespaces.ts";
 import { ask, askFromHost, serve } from "./traffic.ts";
 
 await enterPrivateNetwork();
@@ -37,36 +44,7 @@ test("reachability: host and gateway are reached from the pod", needsRoot, async
 
 test("reachability: the world sees the host's address, other pods the pod's", needsRoot, async () => {
   await using fixture = await makeFixture();
-  await using world = await makeNamespace();
-  await output(
-    "ip",
-    "link",
-    "add",
-    "up0",
-    "type",
-    "veth",
-    "peer",
-    "name",
-    "eth0",
-    "netns",
-    world.path.split("/")[2] ?? "",
-  );
-  for (const address of ["192.0.2.1/24", "2001:db8::1/64"]) {
-    await output("ip", "address", "add", address, "dev", "up0", ...(address.includes(":") ? ["nodad"] : []));
-  }
-  await output("ip", "link", "set", "up0", "up");
-  for (const address of ["192.0.2.2/24", "2001:db8::2/64"]) {
-    await world.run(
-      "ip",
-      "address",
-      "add",
-      address,
-      "dev",
-      "eth0",
-      ...(address.includes(":") ? ["nodad"] : []),
-    );
-  }
-  await world.run("ip", "link", "set", "eth0", "up");
+  await using world = await makeWorld();
   const subnets = ["10.93.0.0/24", "fd93::/64"];
   await fixture.configure(bridgeNetwork(fixture, "cni3", subnets, { ipMasq: true }));
   await using a = await makeNamespace();

@@ -17,25 +17,69 @@ const clientScript = `
   socket.on("error", (error) => process.stdout.write(error.code ?? error.message));
 `;
 
+/** Answers every UDP datagram with the address it came from. */
+const datagramServerScript = `
+  for (const kind of ["udp4", "udp6"]) {
+    const server = require("node:dgram").createSocket({ type: kind, ipv6Only: kind === "udp6" });
+    server.on("message", (_, from) => server.send(from.address, from.port, from.address));
+    server.bind(Number(process.argv[1]), () => kind === "udp6" && process.stdout.write("ready"));
+  }
+  process.stdin.resume().on("end", () => process.exit());
+`;
+
+/** Prints what the UDP server at an address says; asks again, for a datagram may be lost. */
+const datagramClientScript = `
+  const [host, port] = process.argv.slice(1);
+  const client = require("node:dgram").createSocket(host.includes(":") ? "udp6" : "udp4");
+  client.on("message", (text) => { process.stdout.write(text); process.exit(); });
+  client.on("error", (error) => { process.stdout.write(error.code); process.exit(); });
+  const ask = () => client.send("x", Number(port), host);
+  ask();
+  setInterval(ask, 200);
+  setTimeout(() => { process.stdout.write("timeout"); process.exit(); }, 3000);
+`;
+
+/** A protocol that traffic is made with. */
+export type Protocol = "tcp" | "udp";
+
 /** Starts a server inside a namespace that tells each client the address it sees. */
-export async function serve(namespace: TestNamespace, port: number): Promise<AsyncDisposable> {
-  const command = [`--net=${namespace.path}`, process.execPath, "-e", serverScript, String(port)];
+export async function serve(
+  namespace: TestNamespace,
+  port: number,
+  protocol: Protocol = "tcp",
+): Promise<AsyncDisposable> {
+  const script = protocol === "tcp" ? serverScript : datagramServerScript;
+  const command = [`--net=${namespace.path}`, process.execPath, "-e", script, String(port)];
   const child = spawn("nsenter", command, { stdio: ["pipe", "pipe", "inherit"] });
-  await once(child.stdout, "data");
+  await Promise.race([
+    once(child.stdout, "data"),
+    once(child, "exit").then(([code]) => {
+      throw new Error(`the ${protocol} server at port ${port} has ended with ${String(code)}`);
+    }),
+  ]);
   return {
     [Symbol.asyncDispose]: async () => {
+      const ended = once(child, "exit");
       child.kill("SIGKILL");
-      await once(child, "exit");
+      await ended;
     },
   };
 }
 
 /** Connects from inside a namespace and gives what the server said: the address it saw. */
-export function ask(namespace: TestNamespace, address: string, port: number): Promise<string> {
-  return namespace
-    .run(process.execPath, "-e", clientScript, address, String(port))
-    .then((text) => text.replace("::ffff:", ""));
+export async function ask(
+  namespace: Pick<TestNamespace, "run">,
+  address: string,
+  port: number,
+  protocol: Protocol = "tcp",
+): Promise<string> {
+  const script = protocol === "tcp" ? clientScript : datagramClientScript;
+  const text = await namespace.run(process.execPath, "-e", script, address, String(port));
+  return text.replace("::ffff:", "");
 }
+
+/** The tests' host, for {@link ask}. */
+export const fromHost: Pick<TestNamespace, "run"> = { run: output };
 
 /** Connects from the tests' host. */
 export async function askFromHost(address: string, port: number): Promise<string> {

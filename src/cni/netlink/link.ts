@@ -24,6 +24,7 @@ export const RTM_SETLINK = 19;
 /** netdevice(7): `ifi_flags`. */
 export const IFF_UP = 0x1;
 export const IFF_PROMISC = 0x100;
+export const IFF_ALLMULTI = 0x200;
 
 const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
@@ -31,12 +32,15 @@ const IFLA_MTU = 4;
 const IFLA_LINK = 5;
 const IFLA_MASTER = 10;
 const IFLA_PROTINFO = 12;
+const IFLA_TXQLEN = 13;
 const IFLA_LINKINFO = 18;
 const IFLA_NET_NS_FD = 28;
 const IFLA_EXT_MASK = 29;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 const VETH_INFO_PEER = 1;
+const IFLA_MACVLAN_MODE = 1;
+const IFLA_MACVLAN_BC_QUEUE_LEN = 7;
 const IFLA_BRPORT_MODE = 4;
 const IFLA_BRPORT_ISOLATED = 33;
 /** Leaves counters out of the answer, which the kernel would have to sum up. */
@@ -48,6 +52,8 @@ export interface LinkSettings {
   /** `02:42:…`, six bytes. */
   readonly mac?: string;
   readonly mtu?: number;
+  /** Packets that wait to be sent. */
+  readonly queueLength?: number;
   /** Index of the bridge it becomes a port of; 0 takes it off. */
   readonly master?: number;
   /** IFF_ bits, and which of them are meant. */
@@ -68,6 +74,7 @@ export interface Link {
   readonly mac: string;
   readonly mtu: number;
   readonly flags: number;
+  readonly queueLength: number;
   /** The index of the bridge that it is a port of; 0 is none. */
   readonly master: number;
   /** The peer's index, in the peer's namespace; 0 is none. */
@@ -130,6 +137,52 @@ export function getLink(name: string): NetlinkMessage {
   };
 }
 
+/** Asks for one link by its index. */
+export function getLinkByIndex(index: number): NetlinkMessage {
+  return {
+    type: RTM_GETLINK,
+    flags: NLM_F_REQUEST | NLM_F_ACK,
+    payload: Buffer.concat([linkHeader(0, index, {}), u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)]),
+  };
+}
+
+/** Makes an ifb, which takes over what arrives at another link so that it can be held back. */
+export function addIfb(settings: LinkSettings): NetlinkMessage {
+  const info = nested(IFLA_LINKINFO, text(IFLA_INFO_KIND, "ifb"));
+  return newLink(Buffer.concat([linkHeader(0, 0, settings), linkAttributes(settings), info]));
+}
+
+/** How a macvlan's links reach one another (MACVLAN_MODE_ of linux/if_link.h). */
+export const macvlanModes = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const;
+
+/** What a macvlan hangs on, and where it goes. */
+export interface MacvlanSettings extends LinkSettings {
+  /** Index of the link it hangs on, in the socket's namespace. */
+  readonly link: number;
+  readonly mode: keyof typeof macvlanModes;
+  /** Packets that wait to be broadcast; undefined is the kernel's default. */
+  readonly broadcastQueue?: number;
+  /** The namespace it is made in. */
+  readonly netnsFd: number;
+}
+
+/** Makes a macvlan, straight in another namespace. */
+export function addMacvlan(settings: MacvlanSettings): NetlinkMessage {
+  const { link, mode, broadcastQueue, netnsFd } = settings;
+  const data = [u32(IFLA_MACVLAN_MODE, macvlanModes[mode])];
+  if (broadcastQueue !== undefined) data.push(u32(IFLA_MACVLAN_BC_QUEUE_LEN, broadcastQueue));
+  const info = nested(IFLA_LINKINFO, text(IFLA_INFO_KIND, "macvlan"), nested(IFLA_INFO_DATA, ...data));
+  return newLink(
+    Buffer.concat([
+      linkHeader(0, 0, settings),
+      linkAttributes(settings),
+      u32(IFLA_LINK, link),
+      u32(IFLA_NET_NS_FD, netnsFd),
+      info,
+    ]),
+  );
+}
+
 /** Deletes a link; a veth's peer goes with it. */
 export function deleteLink(index: number): NetlinkMessage {
   return { type: RTM_DELLINK, flags: NLM_F_REQUEST | NLM_F_ACK, payload: linkHeader(0, index, {}) };
@@ -145,6 +198,7 @@ export function decodeLink(payload: Buffer): Link {
     name: attributeText(attributes.get(IFLA_IFNAME)),
     mac: formatMac(attributes.get(IFLA_ADDRESS) ?? Buffer.alloc(0)),
     mtu: attributeU32(attributes.get(IFLA_MTU)) ?? 0,
+    queueLength: attributeU32(attributes.get(IFLA_TXQLEN)) ?? 0,
     master: attributeU32(attributes.get(IFLA_MASTER)) ?? 0,
     peer: attributeU32(attributes.get(IFLA_LINK)) ?? 0,
     kind: attributeText(info.get(IFLA_INFO_KIND)),
@@ -154,6 +208,11 @@ export function decodeLink(payload: Buffer): Link {
 /** Writes a hardware address as `02:42:ac:11:00:02`. */
 export function formatMac(bytes: Buffer): string {
   return (bytes.toString("hex").match(/../g) ?? []).join(":");
+}
+
+/** True where a text is a hardware address of six bytes. */
+export function isMac(text: string): boolean {
+  return /^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$/.test(text);
 }
 
 function parseMac(mac: string): Buffer {
@@ -179,6 +238,7 @@ function linkAttributes(settings: LinkSettings): Buffer {
   if (settings.name !== undefined) attributes.push(text(IFLA_IFNAME, settings.name));
   if (settings.mac !== undefined) attributes.push(attribute(IFLA_ADDRESS, parseMac(settings.mac)));
   if (settings.mtu !== undefined) attributes.push(u32(IFLA_MTU, settings.mtu));
+  if (settings.queueLength !== undefined) attributes.push(u32(IFLA_TXQLEN, settings.queueLength));
   if (settings.master !== undefined) attributes.push(u32(IFLA_MASTER, settings.master));
   return Buffer.concat(attributes);
 }

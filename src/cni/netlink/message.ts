@@ -124,14 +124,17 @@ export function text(type: number, value: string): Buffer {
 
 /** Attributes by type, without the flags; of several with one type the last stays, as in the kernel. */
 export function decodeAttributes(bytes: Buffer): Map<number, Buffer> {
-  const attributes = new Map<number, Buffer>();
+  return new Map(splitAttributes(bytes).map(({ type, payload }) => [type, payload]));
+}
+
+/** Attributes in their order, for lists of one type; what follows a length that doesn't fit is left out. */
+export function splitAttributes(bytes: Buffer): { type: number; payload: Buffer }[] {
+  const attributes: { type: number; payload: Buffer }[] = [];
   for (let offset = 0; offset + 4 <= bytes.length;) {
     const length = bytes.readUInt16LE(offset);
     if (length < 4 || offset + length > bytes.length) break;
-    attributes.set(
-      bytes.readUInt16LE(offset + 2) & NLA_TYPE_MASK,
-      bytes.subarray(offset + 4, offset + length),
-    );
+    const type = bytes.readUInt16LE(offset + 2) & NLA_TYPE_MASK;
+    attributes.push({ type, payload: bytes.subarray(offset + 4, offset + length) });
     offset += align(length);
   }
   return attributes;

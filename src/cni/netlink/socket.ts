@@ -26,6 +26,7 @@ import {
   type NetlinkMessage,
   type ReceivedMessage,
 } from "./message.ts";
+import { batchBegin, batchEnd } from "./nftables.ts";
 
 /** What came back for one request. */
 export interface NetlinkReply {
@@ -77,6 +78,17 @@ export class NetlinkSocket {
     return replies;
   }
 
+  /**
+   * Sends nftables messages as one batch: all of them happen, or none. Gives the first failure, or `undefined`; with a
+   * generation a ruleset that has changed since is the failure `ERESTART` (85).
+   */
+  batch(messages: readonly NetlinkMessage[], generation?: number): Promise<BatchFailure | undefined> {
+    const whole = [batchBegin(generation), ...messages, batchEnd()];
+    const result = this.#last.then(async () => firstFailure(await this.#exchange(whole, "batch")));
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
   /** Closes the socket once the requests under way are through. */
   async close(): Promise<void> {
     await this.#last;
@@ -85,13 +97,16 @@ export class NetlinkSocket {
     closeSync(this.#fd);
   }
 
-  async #exchange(messages: readonly NetlinkMessage[]): Promise<NetlinkReply[]> {
+  async #exchange(
+    messages: readonly NetlinkMessage[],
+    kind: "single" | "batch" = "single",
+  ): Promise<NetlinkReply[]> {
     if (this.#closed) throw new RuntimeError("internal", "netlink socket is closed");
     const first = this.#sequence + 1;
     this.#sequence += messages.length;
     const datagram = Buffer.concat(messages.map((message, index) => encodeMessage(message, first + index)));
     await sendtoInThread(this.#fd, datagram, 0);
-    const collected = new ReplyCollector(first, messages.length);
+    const collected = new ReplyCollector(first, messages.length, kind);
     for (let tries = 0; !collected.isComplete();) {
       const received = recv(this.#fd, this.#buffer);
       if (received !== undefined) {
@@ -107,6 +122,18 @@ export class NetlinkSocket {
   }
 }
 
+/** What kept a batch from happening. */
+export interface BatchFailure extends Acknowledgement {
+  /** Which of the messages failed; -1 is the batch as a whole. */
+  readonly position: number;
+}
+
+function firstFailure(replies: readonly NetlinkReply[]): BatchFailure | undefined {
+  const index = replies.findIndex(({ acknowledgement }) => acknowledgement.errno !== 0);
+  const failed = replies[index];
+  return failed === undefined ? undefined : { ...failed.acknowledgement, position: index - 1 };
+}
+
 /** Throws SysError where the reply is a failure. */
 export function requireSuccess(subject: string, reply: NetlinkReply): void {
   const { errno, text } = reply.acknowledgement;
@@ -118,9 +145,11 @@ class ReplyCollector {
   readonly #first: number;
   readonly #messages: ReceivedMessage[][];
   readonly #acknowledgements: (Acknowledgement | undefined)[];
+  readonly #kind: "single" | "batch";
 
-  constructor(first: number, count: number) {
+  constructor(first: number, count: number, kind: "single" | "batch") {
     this.#first = first;
+    this.#kind = kind;
     this.#messages = Array.from({ length: count }, () => []);
     this.#acknowledgements = Array.from({ length: count }, () => undefined);
   }
@@ -137,7 +166,12 @@ class ReplyCollector {
     }
   }
 
+  /** A batch's begin and end are only answered where they fail; a failed begin is the only answer there is. */
   isComplete(): boolean {
+    if (this.#kind === "batch") {
+      const [begin, ...others] = this.#acknowledgements;
+      return begin !== undefined || others.slice(0, -1).every((answer) => answer !== undefined);
+    }
     return this.#acknowledgements.every((acknowledgement) => acknowledgement !== undefined);
   }
 
