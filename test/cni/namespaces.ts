@@ -63,7 +63,14 @@ export async function makeWorld(): Promise<TestNamespace> {
     await run("ip", "address", "add", `${addresses[6]}/64`, "dev", dev, "nodad");
     await run("ip", "link", "set", dev, "up");
   }
-  return world;
+  return {
+    ...world,
+    [Symbol.asyncDispose]: async () => {
+      await world[Symbol.asyncDispose]();
+      // The namespace takes its end along, but not at once.
+      await run("ip", ["link", "delete", "up0"]).catch(() => undefined);
+    },
+  };
 }
 
 async function end(child: ChildProcess): Promise<void> {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { beforeEach, test } from "node:test";
 import type { PodId } from "../../src/core/ids.ts";
 import type { PortMapping } from "../../src/core/pod.ts";
 import { bridgeNetwork, makeFixture, makeJob, makePod, soon, type NetworkFixture } from "./fixture.ts";
@@ -12,9 +12,13 @@ import {
   worldAddresses,
   type TestNamespace,
 } from "./namespaces.ts";
-import { ask, fromHost, serve, type Protocol } from "./traffic.ts";
+import { ask, fromHost, serve } from "./traffic.ts";
 
 await enterPrivateNetwork();
+// What one test leaves must not be what the next one finds.
+beforeEach(async () => {
+  if (!("skip" in needsRoot)) await output("nft", "flush", "ruleset");
+});
 
 const subnets = ["10.71.0.0/24", "fd71::/64"];
 
@@ -106,7 +110,6 @@ for (const backend of ["nftables", "iptables"] as const) {
     await fixture.networks.detach(neighbour.id, undefined, soon());
     await fixture.restart();
     await output("ip", "link", "delete", "pm0");
-    await output("nft", "flush", "ruleset");
   });
 
   test(`portmap, ${backend}: one address of the host, and who has it is told`, needsRoot, async () => {
@@ -144,7 +147,6 @@ for (const backend of ["nftables", "iptables"] as const) {
     assert.doesNotMatch(await rules(), /8080/);
     await output("ip", "link", "delete", "pm1");
     await output("ip", "address", "delete", "198.51.100.1/32", "dev", "lo");
-    await output("nft", "flush", "ruleset");
   });
 }
 

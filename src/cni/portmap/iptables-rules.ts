@@ -48,11 +48,19 @@ export function addLines(
 export function removeLines(podChains: readonly string[], present: IptablesContent): string[] {
   const going = new Set(podChains.filter((chain) => present.chains.has(chain)));
   if (going.size === 0) return [];
-  const references = [...going].flatMap((chain) => referencesTo(chain, present));
-  const flushed = [...going].map((chain) => `-F ${chain}`);
-  const lines = [...references.map(deleteLine), ...flushed, ...[...going].map((chain) => `-X ${chain}`)];
   const stays = [...present.chains].some((chain) => chain.startsWith(podChainPrefix) && !going.has(chain));
-  return stays ? lines : [...lines, ...removeShared(present)];
+  if (!stays) {
+    for (const chain of [chains.ports, chains.setMark, chains.masquerade]) {
+      if (present.chains.has(chain)) going.add(chain);
+    }
+  }
+  // Rules of a chain that goes are flushed: deleted one by one before that, they would count as uses still.
+  const entries = [...going].flatMap((chain) => referencesTo(chain, present));
+  return [
+    ...entries.filter(({ chain }) => !going.has(chain)).map(deleteLine),
+    ...[...going].map((chain) => `-F ${chain}`),
+    ...[...going].map((chain) => `-X ${chain}`),
+  ];
 }
 
 /** True where the container's chain is there and holds every port. */
@@ -161,20 +169,6 @@ function sharedLines(conf: PortmapConf, present: IptablesContent): string[] {
     }
   }
   return lines;
-}
-
-function removeShared(present: IptablesContent): string[] {
-  const shared = [chains.ports, chains.setMark, chains.masquerade].filter((chain) =>
-    present.chains.has(chain),
-  );
-  const references = shared.flatMap((chain) => referencesTo(chain, present));
-  // Those from pods' chains have gone with them.
-  const entries = references.filter(({ chain }) => !chain.startsWith(podChainPrefix));
-  return [
-    ...entries.map(deleteLine),
-    ...shared.map((chain) => `-F ${chain}`),
-    ...shared.map((chain) => `-X ${chain}`),
-  ];
 }
 
 function portRules(conf: PortmapConf, port: HostPort, pod: IpPrefix, setMark: string): string[] {
