@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { DeviceSpecs } from "./cdi/index.ts";
 import { openPodNetworks } from "./cni/index.ts";
 import type { Config } from "./config/index.ts";
 import { systemClock } from "./core/clock.ts";
@@ -146,6 +147,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
       paths,
       host: facts,
       cgroupOf: cgroupOfContainer,
+      devices: new DeviceSpecs(config.cdiSpecDirs),
     }),
     seccompFilters: new SeccompFilters({
       folder: paths.seccomp,

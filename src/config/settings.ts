@@ -142,6 +142,12 @@ export const settings = {
     "off",
     "Whether a pod may ask for more of the folder's networks by the annotation k8s.v1.cni.cncf.io/networks.",
   ),
+  cdiSpecDirs: list(
+    "cdi_spec_dirs",
+    ["/etc/cdi", "/var/run/cdi"],
+    "Folders of device descriptions (Container Device Interface), looked at when a container asks for devices; a later " +
+      "one wins. Only files that root alone may write are used.",
+  ),
   unclaimedTimeoutMs: whole(
     "unclaimed_timeout_ms",
     120_000,

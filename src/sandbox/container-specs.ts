@@ -1,8 +1,6 @@
-import { readdir, stat } from "node:fs/promises";
-import { constants, type Stats } from "node:fs";
-import type { Container, ContainerConfig, ContainerDevice, ContainerMount } from "../core/container.ts";
+import { editSpec, hostPathsOf, requestedDevices, type DeviceSpecs } from "../cdi/index.ts";
+import type { Container, ContainerConfig, ContainerMount } from "../core/container.ts";
 import type { Image } from "../core/image.ts";
-import { RuntimeError } from "../core/errors.ts";
 import { maxAccountFileBytes } from "../core/limits.ts";
 import type { Spec } from "../core/oci-runtime-spec.ts";
 import type { Pod } from "../core/pod.ts";
@@ -11,12 +9,11 @@ import {
   buildContainerSpec,
   imageVolumePaths,
   resolveUser,
-  type DeviceNode,
-  type FoundDevice,
   type HostFacts,
   type ResolvedUser,
   type SeccompProfiles,
 } from "../oci/index.ts";
+import { findDevice, findHostNodes, listHostDevices } from "./host-devices.ts";
 import type { Inventory } from "./inventory.ts";
 import type { StatePaths } from "./paths.ts";
 import { podNamespaces } from "./pods/namespaces.ts";
@@ -28,6 +25,7 @@ export interface ContainerSpecsDeps {
   readonly paths: StatePaths;
   readonly host: HostFacts;
   readonly cgroupOf: (container: Container) => string;
+  readonly devices: DeviceSpecs;
 }
 
 /** A spec, and what the shim does beyond it. */
@@ -37,6 +35,8 @@ export interface BuiltSpec {
   readonly imageVolumes: readonly string[];
   /** Host paths that are made as folders where they are missing, as other runtimes do. */
   readonly createSources: readonly string[];
+  /** For the job, such as spec files of devices that could not be used. */
+  readonly warnings: readonly string[];
 }
 
 /** An image's account files, as text; absent is no such file. */
@@ -47,9 +47,6 @@ interface AccountFiles {
 
 /** Images whose account files are kept in memory; most have a few hundred bytes of them. */
 const maxKnownAccounts = 64;
-
-/** Devices found below one requested folder; more is a mistake. */
-const maxDevicesPerFolder = 1024;
 
 /** Looks up what a container's spec is made from; the making itself is pure and lies in src/oci. */
 export class ContainerSpecs {
@@ -89,10 +86,6 @@ export class ContainerSpecs {
     const paths = this.#deps.paths.pod(pod.id);
     const sharesIpc = pod.config.security.namespaces.ipc === "pod";
     const targetPid = this.#targetPid(config);
-    const [cdiDevice] = config.cdiDevices;
-    if (cdiDevice !== undefined) {
-      throw new RuntimeError("unimplemented", `CDI_devices: ${cdiDevice}: CDI devices are not supported`);
-    }
     const spec = buildContainerSpec({
       pod,
       config,
@@ -100,7 +93,7 @@ export class ContainerSpecs {
       imageName: config.userSpecifiedImage === "" ? config.image : config.userSpecifiedImage,
       user,
       devices: await Promise.all(config.devices.map(findDevice)),
-      hostDevices: config.security.privileged ? await listDevices("/dev", "/dev") : [],
+      hostDevices: config.security.privileged ? await listHostDevices() : [],
       files: {
         hosts: paths.hosts,
         hostname: paths.hostname,
@@ -115,12 +108,19 @@ export class ContainerSpecs {
       host: this.#deps.host,
     });
     return {
-      spec,
+      ...(await this.#addDevices(spec, config)),
       imageVolumes: imageVolumePaths(image.process, config),
       createSources: config.mounts
         .filter(({ image: of }) => of === undefined)
         .map(({ hostPath }) => hostPath),
     };
+  }
+
+  async #addDevices(spec: Spec, config: ContainerConfig): Promise<Pick<BuiltSpec, "spec" | "warnings">> {
+    const names = requestedDevices(config.cdiDevices, config.annotations);
+    if (names.length === 0) return { spec, warnings: [] };
+    const { edits, warnings } = await this.#deps.devices.resolve(names);
+    return { spec: editSpec(spec, edits, await findHostNodes(hostPathsOf(edits))), warnings };
   }
 
   /** Read once for an image, whose content never changes. */
@@ -149,49 +149,4 @@ export class ContainerSpecs {
     const { state } = this.#deps.inventory.container(targetId).record;
     return state.state === "running" ? `/proc/${state.pid}/ns/pid` : undefined;
   }
-}
-
-/** A device of the request: the node itself, or every node below a folder. */
-async function findDevice(request: ContainerDevice): Promise<FoundDevice> {
-  const status = await stat(request.hostPath).catch((error: unknown) => {
-    throw new RuntimeError("invalid-argument", `devices: ${request.hostPath} cannot be read`, {
-      cause: error,
-    });
-  });
-  if (status.isDirectory()) return { request, nodes: await listDevices(request.hostPath, request.hostPath) };
-  const node = deviceNode(request.hostPath, status);
-  return { request, nodes: node === undefined ? [] : [node] };
-}
-
-/** Device nodes below a folder of /dev, without those of other mounts' own file systems. */
-async function listDevices(folder: string, root: string): Promise<DeviceNode[]> {
-  const found: DeviceNode[] = [];
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
-    if (found.length >= maxDevicesPerFolder) break;
-    const path = `${folder}/${entry.name}`;
-    if (entry.isDirectory()) {
-      if (root !== "/dev" || !["pts", "shm", "mqueue", "fd", ".lxc"].includes(entry.name)) {
-        found.push(...(await listDevices(path, root)));
-      }
-    } else if (entry.isCharacterDevice() || entry.isBlockDevice()) {
-      const node = deviceNode(path, await stat(path));
-      if (node !== undefined) found.push(node);
-    }
-  }
-  return found;
-}
-
-/** The major and minor numbers of a `dev_t`, as makedev(3) packs them. */
-function deviceNode(hostPath: string, status: Stats): DeviceNode | undefined {
-  if (!status.isCharacterDevice() && !status.isBlockDevice()) return undefined;
-  const device = BigInt(status.rdev);
-  return {
-    hostPath,
-    type: status.isCharacterDevice() ? "c" : "b",
-    major: Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn)),
-    minor: Number((device & 0xffn) | ((device >> 12n) & ~0xffn)),
-    fileMode: status.mode & ~constants.S_IFMT,
-    uid: status.uid,
-    gid: status.gid,
-  };
 }

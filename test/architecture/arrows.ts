@@ -22,6 +22,8 @@ export const arrows: Readonly<Record<string, Arrows>> = {
   "src/sys": { folders: ["src/core"], packages: ["ffi-rs"] },
   // Pure: paths are computed with, nothing is read.
   "src/oci": { folders: ["src/core"], builtins: ["node:path"] },
+  // Devices by spec files; what they change of a container is pure.
+  "src/cdi": { folders: ["src/core"], packages: ["yaml"] },
   "src/host": { folders: ["src/core", "src/oci", "src/shim/client", "src/sys"] },
   "src/store": { folders: ["src/core"], packages: ["level"] },
   "src/images": { folders: ["src/core", "src/sys", "src/store"], packages: ["smol-toml", "undici"] },
@@ -41,6 +43,7 @@ export const arrows: Readonly<Record<string, Arrows>> = {
     folders: [
       "src/core",
       "src/oci",
+      "src/cdi",
       "src/store",
       "src/images",
       "src/cni",
@@ -73,6 +76,7 @@ export const arrows: Readonly<Record<string, Arrows>> = {
       "src/store",
       "src/images",
       "src/cni",
+      "src/cdi",
       "src/shim/client",
       "src/sandbox",
       "src/cri",

@@ -184,7 +184,7 @@ for (const [what, change, expected, message] of [
     undefined,
     /ImageVolumeMountFailed/,
   ],
-  ["a CDI device", { CDI_devices: [{ name: "vendor.com/gpu=0" }] }, undefined, /vendor\.com\/gpu=0/],
+  ["a CDI device", { CDI_devices: [{ name: "vendor.com/gpu=0" }] }, code.invalid, /vendor\.com\/gpu=0/],
 ] as const satisfies readonly (readonly [string, ContainerConfig, number | undefined, RegExp])[]) {
   test(`bad input: a container with ${what} is refused and leaves nothing`, async () => {
     await using pod = await TestPod.run(daemon);

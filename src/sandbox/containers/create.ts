@@ -66,6 +66,7 @@ export async function createContainer(
   const { built, filter } = await job.stage("spec", async () => {
     const profiles = await deps.seccompFilters.profiles(config.security);
     const built = await deps.specs.build(pod.record, record, image, user, profiles, volumeImageIds(volumes));
+    for (const warning of built.warnings) job.note(warning);
     const filter = await deps.seccompFilters.filter(built.spec.linux?.seccomp);
     undo.defer(() => rm(paths.folder, { recursive: true, force: true }));
     writeBundle(paths, built.spec, filter);
