@@ -19,6 +19,7 @@ import {
 import { checkHost, missingNecessities, readBootId, readHostFacts, tryFeatures } from "./host/index.ts";
 import { openImages } from "./images/index.ts";
 import {
+  Archives,
   Containers,
   ContainerSpecs,
   describeDaemon,
@@ -163,6 +164,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
   const pods = new Pods({ ...deps, unclaimed });
   const containers = new Containers({ ...deps, unclaimed });
   const images = new Images(imageStore, jobs);
+  const archives = new Archives({ images: imageStore, inventory, jobs });
   const measuring = undo.use(
     startMeasuring({
       inventory,
@@ -198,6 +200,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
         pods,
         containers,
         images,
+        archives,
         jobs,
         events,
         health,

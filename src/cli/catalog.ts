@@ -1,5 +1,7 @@
 import type { Command } from "./command.ts";
+import { commit } from "./commands/commit.ts";
 import { exec } from "./commands/exec.ts";
+import { exportContainer } from "./commands/export.ts";
 import { imageFromHost } from "./commands/image-from-host.ts";
 import { images } from "./commands/images.ts";
 import { importImage } from "./commands/import.ts";
@@ -14,6 +16,7 @@ import { rm } from "./commands/rm.ts";
 import { rmi } from "./commands/rmi.ts";
 import { rmp } from "./commands/rmp.ts";
 import { run } from "./commands/run.ts";
+import { save } from "./commands/save.ts";
 import { stop } from "./commands/stop.ts";
 import { version } from "./commands/version.ts";
 
@@ -21,7 +24,10 @@ import { version } from "./commands/version.ts";
 export const catalog: readonly { readonly title: string; readonly commands: readonly Command[] }[] = [
   { title: "The daemon", commands: [info, jobs, version] },
   { title: "Pods and containers", commands: [pods, ps, run, logs, exec, inspect, stop, rm, rmp] },
-  { title: "Images", commands: [images, pull, importImage, imageFromHost, rmi] },
+  {
+    title: "Images",
+    commands: [images, pull, importImage, imageFromHost, save, commit, exportContainer, rmi],
+  },
 ];
 
 /** Every command by its name. */

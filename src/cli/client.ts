@@ -12,6 +12,10 @@ import { RuntimeError } from "../core/errors.ts";
 import { maxGrpcMessageBytes } from "../core/limits.ts";
 import { loadServices, runtimeErrorFrom } from "../cri/client.ts";
 import type { AdminDefinition } from "../cri/types/berth/v1/Admin.ts";
+import type { ArchivePiece__Output } from "../cri/types/berth/v1/ArchivePiece.ts";
+import type { ExportContainerRequest } from "../cri/types/berth/v1/ExportContainerRequest.ts";
+import type { ImportRootfsRequest } from "../cri/types/berth/v1/ImportRootfsRequest.ts";
+import type { SaveImagesRequest } from "../cri/types/berth/v1/SaveImagesRequest.ts";
 import type { ExecFrame, ExecFrame__Output } from "../cri/types/berth/v1/ExecFrame.ts";
 import type { ImportImageRequest } from "../cri/types/berth/v1/ImportImageRequest.ts";
 import type { ImportImageResponse__Output } from "../cri/types/berth/v1/ImportImageResponse.ts";
@@ -52,17 +56,29 @@ export interface Client extends Disposable {
   readonly socket: string;
   readonly runtime: Calls<RuntimeServiceDefinition>;
   readonly image: Calls<ImageServiceDefinition>;
-  readonly admin: Calls<Pick<AdminDefinition, "Info" | "ListJobs" | "ImageFromHost">>;
+  readonly admin: Calls<Pick<AdminDefinition, "Info" | "ListJobs" | "ImageFromHost" | "CommitContainer">>;
   /** Sends an archive piece by piece. */
   importImage(
     pieces: AsyncIterable<ImportImageRequest>,
     signal: AbortSignal,
   ): Promise<ImportImageResponse__Output>;
+  /** Sends the archive of a root file system piece by piece. */
+  importRootfs(
+    pieces: AsyncIterable<ImportRootfsRequest>,
+    signal: AbortSignal,
+  ): Promise<ImportImageResponse__Output>;
+  /** Receives an archive of images, or of a container's tree, piece by piece; throws a RuntimeError where it breaks off. */
+  receive(request: ArchiveRequest, signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** Opens a command's streams; its error event carries a ServiceError, see {@link Client.explain}. */
   containerExec(signal: AbortSignal): ClientDuplexStream<ExecFrame, ExecFrame__Output>;
   /** Turns what a call failed with into an error for people; says why a daemon does not answer. */
   explain(thrown: unknown): Promise<RuntimeError>;
 }
+
+/** An archive to ask for. */
+export type ArchiveRequest =
+  | { readonly method: "SaveImages"; readonly request: SaveImagesRequest }
+  | { readonly method: "ExportContainer"; readonly request: ExportContainerRequest };
 
 /** A client of the daemon at `socket`; it connects with the first call. */
 export function openClient(socket: string): Client {
@@ -81,24 +97,20 @@ export function openClient(socket: string): Client {
     runtime: unaryCalls<RuntimeServiceDefinition>(grpc, services.runtime.v1.RuntimeService.service, explain),
     image: unaryCalls<ImageServiceDefinition>(grpc, services.runtime.v1.ImageService.service, explain),
     admin: unaryCalls<AdminDefinition>(grpc, admin, explain),
-    importImage: (pieces, signal) =>
-      new Promise((resolve, reject) => {
-        const { path, requestSerialize, responseDeserialize } = admin.ImportImage;
-        const call = grpc.makeClientStreamRequest(
-          path,
-          requestSerialize,
-          responseDeserialize,
-          (error, response) => {
-            if (error !== null) void explain(error).then(reject);
-            else if (response !== undefined) resolve(response);
-          },
-        );
-        cancelOnAbort(call, signal);
-        sendAll(call, pieces).catch((thrown: unknown) => {
-          call.cancel();
-          reject(thrown instanceof Error ? thrown : new Error(String(thrown)));
-        });
-      }),
+    importImage: (pieces, signal) => upload(grpc, admin.ImportImage, pieces, signal, explain),
+    importRootfs: (pieces, signal) => upload(grpc, admin.ImportRootfs, pieces, signal, explain),
+    receive: async function* ({ method, request }, signal) {
+      const { path, requestSerialize, responseDeserialize } = admin[method] as ServerStreamShape;
+      const call = grpc.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request);
+      cancelOnAbort(call, signal);
+      try {
+        for await (const { data } of call as AsyncIterable<ArchivePiece__Output>) yield data;
+      } catch (thrown) {
+        throw await explain(thrown);
+      } finally {
+        call.cancel();
+      }
+    },
     containerExec: (signal) => {
       const { path, requestSerialize, responseDeserialize } = admin.ContainerExec;
       const call = grpc.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
@@ -110,6 +122,45 @@ export function openClient(socket: string): Client {
       grpc.close();
     },
   };
+}
+
+interface ServerStreamShape {
+  readonly path: string;
+  readonly requestSerialize: (value: object) => Buffer;
+  readonly responseDeserialize: (bytes: Buffer) => ArchivePiece__Output;
+}
+
+/** Calls a method that takes a stream. */
+function upload<Piece, Answer>(
+  grpc: GrpcClient,
+  method: MethodDefinition<Piece, Answer>,
+  pieces: AsyncIterable<Piece>,
+  signal: AbortSignal,
+  explain: (thrown: unknown) => Promise<RuntimeError>,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const { path, requestSerialize, responseDeserialize } = method;
+    const call = grpc.makeClientStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      (error, response) => {
+        if (error !== null) void explain(error).then(reject);
+        else if (response !== undefined) resolve(response);
+      },
+    );
+    cancelOnAbort(call, signal);
+    sendAll(call, pieces).catch((thrown: unknown) => {
+      call.cancel();
+      reject(thrown instanceof Error ? thrown : new Error(String(thrown)));
+    });
+  });
+}
+
+interface MethodDefinition<Piece, Answer> {
+  readonly path: string;
+  readonly requestSerialize: (value: Piece) => Buffer;
+  readonly responseDeserialize: (bytes: Buffer) => Answer;
 }
 
 interface MethodShape {
@@ -159,9 +210,9 @@ function cancelOnAbort(call: { cancel(): void }, signal: AbortSignal): void {
 }
 
 /** Sends every piece at the pace at which the daemon takes them; stops quietly when the call has ended. */
-async function sendAll(
-  call: ClientWritableStream<ImportImageRequest>,
-  pieces: AsyncIterable<ImportImageRequest>,
+async function sendAll<Piece>(
+  call: ClientWritableStream<Piece>,
+  pieces: AsyncIterable<Piece>,
 ): Promise<void> {
   const ended = new AbortController();
   call.on("status", () => {

@@ -1,12 +1,25 @@
 import type { UntypedServiceImplementation } from "@grpc/grpc-js";
 import type { Logger } from "../core/logger.ts";
-import type { Containers, Images, Inspection, LifecycleEvents, Measuring, Pods } from "../sandbox/index.ts";
+import type {
+  Archives,
+  Containers,
+  Images,
+  Inspection,
+  LifecycleEvents,
+  Measuring,
+  Pods,
+} from "../sandbox/index.ts";
 import type { JobJournal } from "../store/index.ts";
+import { byteStream, type ByteHandler } from "./byte-stream.ts";
+import { commitContainer } from "./handlers/admin-commit-container.ts";
 import { containerExec } from "./handlers/admin-container-exec.ts";
+import { exportContainer } from "./handlers/admin-export-container.ts";
 import { imageFromHost } from "./handlers/admin-image-from-host.ts";
 import { importImage } from "./handlers/admin-import-image.ts";
+import { importRootfs } from "./handlers/admin-import-rootfs.ts";
 import { info } from "./handlers/admin-info.ts";
 import { listJobs } from "./handlers/admin-list-jobs.ts";
+import { saveImages } from "./handlers/admin-save-images.ts";
 import { attach } from "./handlers/attach.ts";
 import { containerStats } from "./handlers/container-stats.ts";
 import { containerStatus } from "./handlers/container-status.ts";
@@ -58,6 +71,7 @@ export interface ServicesDeps {
   readonly pods: Pods;
   readonly containers: Containers;
   readonly images: Images;
+  readonly archives: Archives;
   readonly inspection: Inspection;
   readonly jobs: JobJournal;
   readonly events: LifecycleEvents;
@@ -70,7 +84,7 @@ export interface ServicesDeps {
 
 /** Every RPC that is answered, by service: the table of contents of handlers/. */
 export function createServices(deps: ServicesDeps): Services {
-  const { pods, containers, images, inspection, jobs, health, streaming, logger } = deps;
+  const { pods, containers, images, archives, inspection, jobs, health, streaming, logger } = deps;
   const wrap =
     (visibility: CallVisibility) =>
     <Request, Response>(
@@ -84,6 +98,9 @@ export function createServices(deps: ServicesDeps): Services {
     handler: StreamHandler<Request, Item>,
     message: (items: Item[]) => object,
   ): UntypedServiceImplementation => ({ [name]: serverStream(name, logger, handler, message) });
+  const bytes = <Request>(name: string, handler: ByteHandler<Request>): UntypedServiceImplementation => ({
+    [name]: byteStream(name, logger, handler),
+  });
   const { stats, metrics, layers } = deps.measuring;
   return {
     runtime: {
@@ -141,6 +158,10 @@ export function createServices(deps: ServicesDeps): Services {
       ...routine("ListJobs", listJobs(jobs)),
       ...notable("ImageFromHost", imageFromHost(images)),
       ImportImage: importImage(images),
+      ...bytes("SaveImages", saveImages(archives)),
+      ...bytes("ExportContainer", exportContainer(archives)),
+      ...notable("CommitContainer", commitContainer(archives)),
+      ImportRootfs: importRootfs(archives),
       ContainerExec: containerExec(containers),
     },
   };

@@ -138,6 +138,8 @@ async function reattach(deps: RecoveryDeps, entry: ContainerEntry, retryMs = fir
       state: { state: "running", pid: state.pid, startedAt: BigInt(state.startedAt) },
     }));
   }
+  // What a commit held still goes on: the daemon that would have let it is gone.
+  if (state.status === "paused") await shim.resume(wait);
   watchShim(deps, entry, shim);
 }
 

@@ -22,6 +22,10 @@ describe("admin.proto", () => {
       ["/berth.v1.Admin/ListJobs", false, false],
       ["/berth.v1.Admin/ImportImage", true, false],
       ["/berth.v1.Admin/ImageFromHost", false, false],
+      ["/berth.v1.Admin/SaveImages", false, true],
+      ["/berth.v1.Admin/ExportContainer", false, true],
+      ["/berth.v1.Admin/CommitContainer", false, false],
+      ["/berth.v1.Admin/ImportRootfs", true, false],
       ["/berth.v1.Admin/ContainerExec", true, true],
     ]);
   });

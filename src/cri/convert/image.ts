@@ -3,6 +3,9 @@ import { parseImageUser } from "../../oci/index.ts";
 import type { AuthConfig__Output } from "../types/runtime/v1/AuthConfig.ts";
 import type { Image as ImageProto } from "../types/runtime/v1/Image.ts";
 import type { RegistryAuth } from "../../images/index.ts";
+import type { NewImageText } from "../../sandbox/index.ts";
+import type { NewImage__Output } from "../types/berth/v1/NewImage.ts";
+import { plainText, required, requiredText } from "./fields.ts";
 
 /** An image as ListImages and ImageStatus show it. */
 export function imageToProto(image: Image): ImageProto {
@@ -29,5 +32,16 @@ export function authFromProto(proto: AuthConfig__Output | null): RegistryAuth | 
     serverAddress: proto.server_address,
     identityToken: proto.identity_token,
     registryToken: proto.registry_token,
+  };
+}
+
+/** What is said of an image that is made here; an embedded line break in a message is a person's. */
+export function readNewImage(proto: NewImage__Output | null | undefined): NewImageText {
+  const image = required("image", proto);
+  return {
+    reference: requiredText("image.reference", image.reference),
+    author: plainText("image.author", image.author),
+    message: image.message,
+    changes: image.changes,
   };
 }

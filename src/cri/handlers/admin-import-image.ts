@@ -25,13 +25,14 @@ async function run(images: Images, call: ImportCall): Promise<ImportImageRespons
   const messages = (call as AsyncIterable<ImportImageRequest__Output>)[Symbol.asyncIterator]();
   const first = await messages.next();
   const reference = first.done === true ? "" : first.value.reference;
-  const imported = await images.import(archive(first, messages), reference, callSignal(call));
+  const imported = await images.import(dataOf(first, messages), reference, callSignal(call));
   return { images: imported.map(({ id, tags }) => ({ id, references: [...tags] })) };
 }
 
-async function* archive(
-  first: IteratorResult<ImportImageRequest__Output>,
-  rest: AsyncIterator<ImportImageRequest__Output>,
+/** The bytes that messages carry, from a first one that was read already. */
+export async function* dataOf<Message extends { readonly data: Uint8Array }>(
+  first: IteratorResult<Message>,
+  rest: AsyncIterator<Message>,
 ): AsyncGenerator<Uint8Array> {
   for (let next = first; next.done !== true; next = await rest.next()) yield next.value.data;
 }

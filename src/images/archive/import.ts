@@ -122,7 +122,7 @@ async function readArchive(spool: Spool, platform: Platform, name: string): Prom
   if (savedFile === undefined) {
     throw new RuntimeError(
       "invalid-argument",
-      `${name} has neither index.json nor manifest.json: it is no image archive`,
+      `${name} has neither index.json nor manifest.json: it is no image archive (berth import --rootfs takes a root file system)`,
     );
   }
   return await Promise.all(saved.map((entry) => readSaved(spool, entry)));
