@@ -185,3 +185,16 @@ test("convert: a container's words arrive, what is 0 or empty is not set", () =>
   assert.deepEqual(read.resources, { memoryLimitBytes: 1048576n, cpuQuotaUs: -1n, oomScoreAdj: 0 });
   assert.deepEqual(read.security.seccomp, { kind: "unconfined" });
 });
+
+test("conversion: an AppArmor profile by name, with the prefix of the deprecated form or without", () => {
+  const named = { kind: "localhost", ref: "mine" };
+  for (const context of [
+    { apparmor: { profile_type: 2, localhost_ref: "mine" } },
+    { apparmor: { profile_type: 2, localhost_ref: "localhost/mine" } },
+    { apparmor_profile: "localhost/mine" },
+  ]) {
+    assert.deepEqual(containerConfigFromProto(secured(context)).security.apparmor, named);
+  }
+  const empty = { apparmor: { profile_type: 2, localhost_ref: "localhost/" } };
+  assert.throws(() => containerConfigFromProto(secured(empty)), { message: /apparmor\.localhost_ref/ });
+});

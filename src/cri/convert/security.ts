@@ -209,7 +209,13 @@ function apparmorFromProto(
   proto: SecurityProfile__Output | null,
   text: string,
 ): SecurityProfile {
-  if (proto !== null) return profileFromProto(field, proto);
+  if (proto !== null) {
+    const profile = profileFromProto(field, proto);
+    if (profile.kind !== "localhost") return profile;
+    // Some clients keep the prefix of the deprecated form, and the other runtimes take it.
+    const name = profile.ref.replace(/^localhost\//, "");
+    return { kind: "localhost", ref: requiredText(`${field}.localhost_ref`, name) };
+  }
   return text === "" ? { kind: "runtime-default" } : profileFromText(`${field}_profile`, text);
 }
 
