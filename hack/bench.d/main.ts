@@ -5,6 +5,7 @@ import { writeArchive } from "./archive.ts";
 import { startBerth } from "./berth.ts";
 import { fetchPeers, startContainerd } from "./containerd.ts";
 import { measureLife } from "./life.ts";
+import { measureLists } from "./lists.ts";
 import { removeMany, startMany } from "./many.ts";
 import { measureMemory } from "./memory.ts";
 import { helpText, readOptions, UsageError, type Options } from "./options.ts";
@@ -87,6 +88,11 @@ async function bench(options: Options, scope: Scope): Promise<number> {
       await measureMemory(alive, options.logBytes, signal);
     }
     await removeMany(alive, signal);
+  }
+
+  if (options.phases.has("lists")) {
+    say("lists of five hundred");
+    await measureLists(all, signal);
   }
 
   process.stdout.write(tableText(options, all));

@@ -75,11 +75,12 @@ export function asJson(options: Options, all: readonly Samples[]): string {
   return `${JSON.stringify(report, null, 2)}\n`;
 }
 
-/** Whether Berth's median keeps to the goal; nothing where there is no goal or a figure is missing. */
+/** Whether Berth keeps to the goal; nothing where there is no goal or a figure is missing. */
 export function verdictOf(row: Row, all: readonly Samples[]): Verdict {
   const { goal } = row;
   const own = summarize(all[0]?.of(row.name) ?? []);
   if (goal === undefined || own === undefined) return "";
+  if (goal.kind === "p99") return own.p99 <= goal.most ? "met" : "missed";
   if (goal.kind === "value") return own.median <= goal.most ? "met" : "missed";
   const peer = summarize(all.find(({ runtime }) => runtime.name === goal.peer)?.of(row.name) ?? []);
   if (peer === undefined) return "";
@@ -88,7 +89,8 @@ export function verdictOf(row: Row, all: readonly Samples[]): Verdict {
 
 function goalText(goal: Goal | undefined): string {
   if (goal === undefined) return "";
-  return goal.kind === "value" ? `<= ${goal.most.toFixed(2)}` : `<= ${fraction(goal.most)}`;
+  if (goal.kind === "ratio") return `<= ${fraction(goal.most)}`;
+  return `${goal.kind === "p99" ? "p99 " : ""}<= ${goal.most.toFixed(2)}`;
 }
 
 function ratioText(own: Summary | undefined, peer: Summary | undefined): string {

@@ -19,6 +19,7 @@ export interface Runtime {
   readonly world: World;
   readonly cpu: CpuMeter;
   readonly runtime: Promised<RuntimeServiceClient>;
+  readonly socket: string;
   /** The daemon's log, for when a step fails. */
   readonly logFile: string;
 }
@@ -59,6 +60,7 @@ export interface Scope {
 export interface Started {
   readonly runtime: Promised<RuntimeServiceClient>;
   readonly images: Promised<ImageServiceClient>;
+  readonly socket: string;
   readonly cpu: CpuMeter;
   readonly logFile: string;
 }
@@ -87,7 +89,7 @@ export async function startDaemon(
     images.close();
   });
   const cpu = new CpuMeter(world.cgroupParent);
-  const started = { runtime: promises(runtime), images: promises(images), cpu, logFile };
+  const started = { runtime: promises(runtime), images: promises(images), socket, cpu, logFile };
   await untilReady(started, child, signal);
   return started;
 }

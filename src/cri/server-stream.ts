@@ -86,6 +86,7 @@ const fieldBytes = 8;
 /** About what a message takes on the wire: its texts, keys of maps counted too, and a bit for every field. */
 function textBytes(value: unknown): number {
   if (typeof value === "string") return Buffer.byteLength(value) + fieldBytes;
+  if (Buffer.isBuffer(value)) return value.length;
   if (typeof value !== "object" || value === null) return fieldBytes;
   return Object.entries(value).reduce((sum, [key, inner]) => sum + key.length + textBytes(inner), 0);
 }

@@ -4,7 +4,8 @@ import { dirname } from "node:path";
 import { Server, ServerCredentials, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import { RuntimeError } from "../core/errors.ts";
 import { maxGrpcMessageBytes } from "../core/limits.ts";
-import { loadServices } from "./definition.ts";
+import type { loadServices } from "./definition.ts";
+import { takingEncoded } from "./encoded.ts";
 
 /** Where the services are offered and to whom. */
 export interface ServerOptions {
@@ -13,8 +14,9 @@ export interface ServerOptions {
   readonly groupId?: number;
 }
 
-/** The handlers of one service, by RPC name; an RPC without one is answered with UNIMPLEMENTED. */
+/** The handlers of each service, by RPC name; an RPC without one is answered with UNIMPLEMENTED. */
 export interface Services {
+  readonly definitions: ReturnType<typeof loadServices>;
   readonly runtime: UntypedServiceImplementation;
   readonly image: UntypedServiceImplementation;
   readonly admin: UntypedServiceImplementation;
@@ -38,10 +40,10 @@ export async function serve(options: ServerOptions, services: Services): Promise
     "grpc.max_receive_message_length": maxGrpcMessageBytes,
     "grpc.max_send_message_length": maxGrpcMessageBytes,
   });
-  const definitions = loadServices();
-  server.addService(definitions.runtime.v1.RuntimeService.service, services.runtime);
-  server.addService(definitions.runtime.v1.ImageService.service, services.image);
-  server.addService(definitions.berth.v1.Admin.service, services.admin);
+  const { runtime, berth } = services.definitions;
+  server.addService(takingEncoded(runtime.v1.RuntimeService.service), services.runtime);
+  server.addService(takingEncoded(runtime.v1.ImageService.service), services.image);
+  server.addService(takingEncoded(berth.v1.Admin.service), services.admin);
   await bind(server, socket);
   // Until here nobody but root may write to it, and so connect.
   if (groupId !== undefined) await chown(socket, 0, groupId);

@@ -12,6 +12,9 @@ import type {
 import type { JobJournal } from "../store/index.ts";
 import { byteStream, type ByteHandler } from "./byte-stream.ts";
 import { commitContainer } from "./handlers/admin-commit-container.ts";
+import { loadServices } from "./definition.ts";
+import { joined } from "./encoded.ts";
+import { createEncoders } from "./encoders.ts";
 import { containerExec } from "./handlers/admin-container-exec.ts";
 import { exportContainer } from "./handlers/admin-export-container.ts";
 import { imageFromHost } from "./handlers/admin-image-from-host.ts";
@@ -84,6 +87,8 @@ export interface ServicesDeps {
 
 /** Every RPC that is answered, by service: the table of contents of handlers/. */
 export function createServices(deps: ServicesDeps): Services {
+  const definitions = loadServices();
+  const encoders = createEncoders(definitions.runtime.v1.RuntimeService.service);
   const { pods, containers, images, archives, inspection, jobs, health, streaming, logger } = deps;
   const wrap =
     (visibility: CallVisibility) =>
@@ -103,6 +108,7 @@ export function createServices(deps: ServicesDeps): Services {
   });
   const { stats, metrics, layers } = deps.measuring;
   return {
+    definitions,
     runtime: {
       ...routine("Version", version(deps.runtimeVersion)),
       ...routine("Status", status(health)),
@@ -111,14 +117,14 @@ export function createServices(deps: ServicesDeps): Services {
       ...notable("RunPodSandbox", runPodSandbox(pods)),
       ...notable("StopPodSandbox", stopPodSandbox(pods)),
       ...notable("RemovePodSandbox", removePodSandbox(pods)),
-      ...routine("PodSandboxStatus", podSandboxStatus(pods, containers, inspection)),
-      ...routine("ListPodSandbox", listPodSandbox(pods)),
+      ...routine("PodSandboxStatus", podSandboxStatus(pods, containers, inspection, encoders)),
+      ...routine("ListPodSandbox", listPodSandbox(pods, encoders)),
       ...notable("CreateContainer", createContainer(containers)),
       ...notable("StartContainer", startContainer(containers)),
       ...notable("StopContainer", stopContainer(containers)),
       ...notable("RemoveContainer", removeContainer(containers)),
-      ...routine("ContainerStatus", containerStatus(containers, inspection)),
-      ...routine("ListContainers", listContainers(containers)),
+      ...routine("ContainerStatus", containerStatus(containers, inspection, encoders)),
+      ...routine("ListContainers", listContainers(containers, encoders)),
       ...notable("UpdateContainerResources", updateContainerResources(containers)),
       ...notable("ReopenContainerLog", reopenContainerLog(containers)),
       ...routine("ExecSync", execSync(containers)),
@@ -132,8 +138,8 @@ export function createServices(deps: ServicesDeps): Services {
       ...routine("ListPodSandboxStats", listPodSandboxStats(stats, images)),
       ...routine("ListMetricDescriptors", listMetricDescriptors()),
       ...routine("ListPodSandboxMetrics", listPodSandboxMetrics(metrics)),
-      ...stream("StreamPodSandboxes", streamPodSandboxes(pods), (pod_sandboxes) => ({ pod_sandboxes })),
-      ...stream("StreamContainers", streamContainers(containers), (items) => ({ containers: items })),
+      ...stream("StreamPodSandboxes", streamPodSandboxes(pods, encoders), joined),
+      ...stream("StreamContainers", streamContainers(containers, encoders), joined),
       ...stream("StreamContainerStats", streamContainerStats(stats, images), (container_stats) => ({
         container_stats,
       })),

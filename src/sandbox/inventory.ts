@@ -10,6 +10,7 @@ import { attemptOf, describeContainer, describePod, keyOf, type AttemptName } fr
 /** A pod at work: its record, and what only this process knows of it. */
 export interface PodEntry {
   readonly id: PodId;
+  readonly name: AttemptName;
   record: Pod;
   /** Stop and Remove of one pod happen one after the other. */
   readonly lifecycle: Mutex;
@@ -24,6 +25,7 @@ export interface PodEntry {
 export interface ContainerEntry {
   readonly id: ContainerId;
   readonly pod: PodEntry;
+  readonly name: AttemptName;
   record: Container;
   /** Absent before creation, after the end, and where the shim was lost. */
   shim?: ShimConnection | undefined;
@@ -186,6 +188,7 @@ export class Inventory {
   #addPod(id: PodId, record: Pod): PodEntry {
     const entry: PodEntry = {
       id,
+      name: attemptOf(record),
       record,
       lifecycle: new Mutex(),
       writes: new Mutex(),
@@ -193,7 +196,7 @@ export class Inventory {
       arriving: new Set(),
     };
     this.#pods.set(id, entry);
-    this.#names.set(keyOf(attemptOf(record)), id);
+    this.#names.set(keyOf(entry.name), id);
     return entry;
   }
 
@@ -201,6 +204,7 @@ export class Inventory {
     const entry: ContainerEntry = {
       id,
       pod,
+      name: attemptOf(record),
       record,
       lifecycle: new Mutex(),
       writes: new Mutex(),
@@ -209,19 +213,19 @@ export class Inventory {
     };
     if (record.state.state === "exited") entry.ended.resolve(undefined);
     this.#containers.set(id, entry);
-    this.#names.set(keyOf(attemptOf(record)), id);
+    this.#names.set(keyOf(entry.name), id);
     pod.containers.add(entry);
     return entry;
   }
 
   #forgetPod(entry: PodEntry): void {
     this.#pods.delete(entry.id);
-    this.#names.delete(keyOf(attemptOf(entry.record)));
+    this.#names.delete(keyOf(entry.name));
   }
 
   #forgetContainer(entry: ContainerEntry): void {
     this.#containers.delete(entry.id);
-    this.#names.delete(keyOf(attemptOf(entry.record)));
+    this.#names.delete(keyOf(entry.name));
     entry.pod.containers.delete(entry);
     entry.ended.resolve(undefined);
   }

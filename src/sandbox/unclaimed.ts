@@ -3,7 +3,7 @@ import type { Job } from "../core/job.ts";
 import type { JobJournal } from "../store/index.ts";
 import { removeContainer } from "./containers/remove.ts";
 import type { ContainerEntry, PodEntry } from "./inventory.ts";
-import { attemptOf, type AttemptName } from "./names.ts";
+import type { AttemptName } from "./names.ts";
 import { removePod, type RemovePodDeps } from "./pods/remove.ts";
 import { isUnclaimed } from "./selection.ts";
 
@@ -35,7 +35,8 @@ type Entry = PodEntry | ContainerEntry;
  */
 export class Unclaimed implements Disposable {
   readonly #deps: UnclaimedDeps;
-  readonly #timers = new Map<string, NodeJS.Timeout>();
+  /** What waits, until it is claimed or its time is over. */
+  readonly #timers = new Map<Entry, NodeJS.Timeout>();
   readonly #ending = new AbortController();
 
   constructor(deps: UnclaimedDeps) {
@@ -44,14 +45,17 @@ export class Unclaimed implements Disposable {
 
   /** Takes over what the daemon before had; retries, which waited for this daemon too, have the whole time again. */
   resume(): void {
-    for (const entry of this.#entries()) this.#keep(entry);
+    const { inventory } = this.#deps;
+    for (const entry of [...inventory.pods(), ...inventory.containers()]) {
+      if (isUnclaimed(entry.record)) this.#keep(entry);
+    }
   }
 
   /** What an earlier call with this name made, where it is whole; else what `create` makes. The result is its id. */
   async make<E extends Entry>(name: AttemptName, job: Job, create: () => Promise<E>): Promise<Entry["id"]> {
     const earlier = await this.#adopt(name, job);
     if (earlier !== undefined) return earlier.id;
-    const lower = this.#entries().filter((entry) => isMade(entry) && isLower(attemptOf(entry.record), name));
+    const lower = [...this.#timers.keys()].filter((entry) => isLower(entry.name, name));
     for (const entry of lower) await entry.lifecycle.run(() => this.#undo(entry, job));
     const made = await create();
     this.#keep(made);
@@ -77,33 +81,27 @@ export class Unclaimed implements Disposable {
     for (const timer of this.#timers.values()) clearTimeout(timer);
   }
 
-  #entries(): readonly Entry[] {
-    const { inventory } = this.#deps;
-    return [...inventory.pods(), ...inventory.containers()].filter(({ record }) => isUnclaimed(record));
-  }
-
   /** Gives a result its time; one of a lower attempt has had it. */
   #keep(entry: Entry): void {
     if (this.#ending.signal.aborted) return;
-    clearTimeout(this.#timers.get(entry.id));
+    this.#stopTimer(entry);
     const timeoutMs = this.#isOutdated(entry) ? 0 : this.#deps.unclaimedTimeoutMs;
     const expire = (): void => {
-      this.#timers.delete(entry.id);
+      this.#timers.delete(entry);
       if (this.#isWaiting(entry)) void this.#expire(entry);
     };
-    this.#timers.set(entry.id, setTimeout(expire, timeoutMs).unref());
+    this.#timers.set(entry, setTimeout(expire, timeoutMs).unref());
   }
 
   /** False of what was claimed or removed meanwhile. */
   #isWaiting(entry: Entry): boolean {
-    return isUnclaimed(entry.record) && this.#deps.inventory.named(attemptOf(entry.record)) === entry;
+    return isUnclaimed(entry.record) && this.#deps.inventory.named(entry.name) === entry;
   }
 
   #isOutdated(entry: Entry): boolean {
     const { inventory } = this.#deps;
     const others = "pod" in entry ? entry.pod.containers : inventory.pods();
-    const name = attemptOf(entry.record);
-    return [...others].some((other) => isLower(name, attemptOf(other.record)));
+    return [...others].some((other) => isLower(entry.name, other.name));
   }
 
   /** Undoing that has begun is waited for. */
@@ -172,13 +170,9 @@ export class Unclaimed implements Disposable {
   }
 
   #stopTimer(entry: Entry): void {
-    clearTimeout(this.#timers.get(entry.id));
-    this.#timers.delete(entry.id);
+    clearTimeout(this.#timers.get(entry));
+    this.#timers.delete(entry);
   }
-}
-
-function isMade({ record }: Entry): boolean {
-  return record.state.state !== "creating";
 }
 
 /** True where a retry can go on with it. */

@@ -81,7 +81,7 @@ export class JobJournal {
   readonly #clock: Clock;
   readonly #running = new Map<string, Running>();
   readonly #byKey = new Map<string, Running>();
-  readonly #ended = new Map<string, { record: JobRecord; kept: JobRequest["kept"] }>();
+  readonly #ended = { journal: new Map<string, JobRecord>(), memory: new Map<string, JobRecord>() };
 
   constructor(store: Store, clock: Clock) {
     this.#store = store;
@@ -100,7 +100,7 @@ export class JobJournal {
           ? { ...record, state: "aborted", endedAt: this.#clock(), error: "the daemon ended while it ran" }
           : record;
       if (ended !== record) interrupted.push(ended);
-      this.#ended.set(id, { record: ended, kept: "journal" });
+      this.#ended.journal.set(id, ended);
     }
     const writes = [
       ...interrupted.map((record) => this.#table.put(record.id, record)),
@@ -128,8 +128,11 @@ export class JobJournal {
 
   /** Jobs, newest first: those that run, then those that ended. */
   list(): readonly JobRecord[] {
-    const records = [...this.#running.values(), ...this.#ended.values()].map(({ record }) => record);
-    return records.sort((a, b) => (a.startedAt < b.startedAt ? 1 : a.startedAt > b.startedAt ? -1 : 0));
+    const { journal, memory } = this.#ended;
+    const running = [...this.#running.values()].map(({ record }) => record);
+    return [...running, ...journal.values(), ...memory.values()].sort((a, b) =>
+      a.startedAt < b.startedAt ? 1 : a.startedAt > b.startedAt ? -1 : 0,
+    );
   }
 
   /** Aborts what runs and waits until it has ended. */
@@ -196,7 +199,7 @@ export class JobJournal {
     running.record = record;
     this.#running.delete(record.id);
     if (request.key !== undefined) this.#byKey.delete(request.key);
-    this.#ended.set(record.id, { record, kept: request.kept });
+    this.#ended[request.kept].set(record.id, record);
     const writes = this.#forgetOldest();
     if (request.kept === "journal") writes.push(this.#table.put(record.id, record));
     if (writes.length > 0) await this.#store.write(writes, "memory");
@@ -205,9 +208,10 @@ export class JobJournal {
   #forgetOldest(): ReturnType<Table<JobRecord>["delete"]>[] {
     const writes = [];
     for (const kept of ["journal", "memory"] as const) {
-      const ids = [...this.#ended].filter(([, job]) => job.kept === kept).map(([id]) => id);
-      for (const id of ids.slice(0, Math.max(0, ids.length - maxEndedJobs[kept]))) {
-        this.#ended.delete(id);
+      const ended = this.#ended[kept];
+      for (const id of ended.keys()) {
+        if (ended.size <= maxEndedJobs[kept]) break;
+        ended.delete(id);
         if (kept === "journal") writes.push(this.#table.delete(id));
       }
     }

@@ -34,7 +34,8 @@ class SlowDaemon implements AsyncDisposable {
   }
 
   static async start(flags: readonly string[] = []): Promise<SlowDaemon> {
-    const world = await World.create();
+    await using undo = new AsyncDisposableStack();
+    const world = undo.use(await World.create());
     const plugins = join(world.folder, "plugins");
     await mkdir(plugins);
     const passOn = `JSON.stringify(JSON.parse(require("node:fs").readFileSync(0)).prevResult)`;
@@ -48,13 +49,16 @@ class SlowDaemon implements AsyncDisposable {
     await chmod(join(plugins, "slow"), 0o755);
     const list = JSON.parse(testConflist) as { plugins: object[] };
     list.plugins.push({ type: "slow" });
-    const daemon = await TestDaemon.start(world, {
-      conflist: JSON.stringify(list),
-      flags: ["--cni-bin-dirs", plugins, ...flags],
-    });
+    const daemon = undo.use(
+      await TestDaemon.start(world, {
+        conflist: JSON.stringify(list),
+        flags: ["--cni-bin-dirs", plugins, ...flags],
+      }),
+    );
     await makeTestImage(daemon);
     // The first pod makes the bridge, which stays.
     await (await TestPod.run(daemon))[Symbol.asyncDispose]();
+    undo.move();
     return new SlowDaemon(world, daemon);
   }
 
@@ -161,6 +165,11 @@ test("joinable: a pod finished after its caller's deadline is hidden until a ret
   const subscription = clients.runtime.GetContainerEvents({});
   subscription.on("data", (event: ContainerEventResponse__Output) => events.push(event));
   subscription.on("error", () => undefined);
+  using _subscribed = {
+    [Symbol.dispose]: () => {
+      subscription.cancel();
+    },
+  };
   await new Promise((resolve) => subscription.once("metadata", resolve));
 
   const config = podConfig(daemon);
@@ -185,7 +194,6 @@ test("joinable: a pod finished after its caller's deadline is hidden until a ret
     () => Promise.resolve(events.length >= 4 ? events : undefined),
     "the events of the pod",
   );
-  subscription.cancel();
   assert.deepEqual(
     told.map(({ container_id, container_event_type }) => [container_id, container_event_type]),
     ["CREATED", "STARTED", "STOPPED", "DELETED"].map((kind) => [result, `CONTAINER_${kind}_EVENT`]),

@@ -1,5 +1,6 @@
 import type { Containers, Inspection } from "../../sandbox/index.ts";
-import { containerStatusToProto } from "../convert/container.ts";
+import { joined, type Encoded } from "../encoded.ts";
+import type { Encoders } from "../encoders.ts";
 import type { ContainerStatusRequest__Output } from "../types/runtime/v1/ContainerStatusRequest.ts";
 import type { ContainerStatusResponse } from "../types/runtime/v1/ContainerStatusResponse.ts";
 import type { UnaryHandler } from "../unary.ts";
@@ -8,14 +9,13 @@ import type { UnaryHandler } from "../unary.ts";
 export function containerStatus(
   containers: Containers,
   inspection: Inspection,
-): UnaryHandler<ContainerStatusRequest__Output, ContainerStatusResponse> {
+  { containerStatus: encode }: Encoders,
+): UnaryHandler<ContainerStatusRequest__Output, Encoded<ContainerStatusResponse>> {
   return async (request) => {
     const container = containers.get(request.container_id);
-    if (!request.verbose) return { status: containerStatusToProto(container), info: {} };
+    const status = encode.container(container);
+    if (!request.verbose) return status;
     const loss = await containers.logLoss(container.id);
-    return {
-      status: containerStatusToProto(container),
-      info: { info: await inspection.container(container, loss) },
-    };
+    return joined([status, encode.rest({ info: { info: await inspection.container(container, loss) } })]);
   };
 }

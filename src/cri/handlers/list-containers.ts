@@ -1,6 +1,7 @@
 import type { Containers } from "../../sandbox/index.ts";
-import { containerToProto } from "../convert/container.ts";
 import { containerFilterFromProto } from "../convert/filters.ts";
+import { joined, type Encoded } from "../encoded.ts";
+import type { Encoders } from "../encoders.ts";
 import type { ListContainersRequest__Output } from "../types/runtime/v1/ListContainersRequest.ts";
 import type { ListContainersResponse } from "../types/runtime/v1/ListContainersResponse.ts";
 import type { UnaryHandler } from "../unary.ts";
@@ -8,8 +9,7 @@ import type { UnaryHandler } from "../unary.ts";
 /** Lists containers, from memory. */
 export function listContainers(
   containers: Containers,
-): UnaryHandler<ListContainersRequest__Output, ListContainersResponse> {
-  return (request) => ({
-    containers: containers.list(containerFilterFromProto(request.filter)).map(containerToProto),
-  });
+  { listContainers: encode }: Encoders,
+): UnaryHandler<ListContainersRequest__Output, Encoded<ListContainersResponse>> {
+  return (request) => joined(containers.list(containerFilterFromProto(request.filter)).map(encode));
 }

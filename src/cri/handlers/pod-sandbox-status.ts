@@ -1,6 +1,6 @@
 import type { Containers, Inspection, Pods } from "../../sandbox/index.ts";
-import { containerStatusToProto } from "../convert/container.ts";
-import { podStatusToProto } from "../convert/pod.ts";
+import { joined, type Encoded } from "../encoded.ts";
+import type { Encoders } from "../encoders.ts";
 import type { PodSandboxStatusRequest__Output } from "../types/runtime/v1/PodSandboxStatusRequest.ts";
 import type { PodSandboxStatusResponse } from "../types/runtime/v1/PodSandboxStatusResponse.ts";
 import type { UnaryHandler } from "../unary.ts";
@@ -10,14 +10,15 @@ export function podSandboxStatus(
   pods: Pods,
   containers: Containers,
   inspection: Inspection,
-): UnaryHandler<PodSandboxStatusRequest__Output, PodSandboxStatusResponse> {
+  { podSandboxStatus: encode }: Encoders,
+): UnaryHandler<PodSandboxStatusRequest__Output, Encoded<PodSandboxStatusResponse>> {
   return (request) => {
     const pod = pods.get(request.pod_sandbox_id);
-    return {
-      status: podStatusToProto(pod),
+    const statuses = containers.list({ id: "", podId: pod.id, labels: {} }).map(encode.container);
+    const rest = encode.rest({
       info: request.verbose ? { info: inspection.pod(pod) } : {},
-      containers_statuses: containers.list({ id: "", podId: pod.id, labels: {} }).map(containerStatusToProto),
       timestamp: String(BigInt(Date.now()) * 1_000_000n),
-    };
+    });
+    return joined([encode.pod(pod), ...statuses, rest]);
   };
 }

@@ -1,13 +1,17 @@
 import type { Pods } from "../../sandbox/index.ts";
 import { podFilterFromProto } from "../convert/filters.ts";
-import { podToProto } from "../convert/pod.ts";
+import type { Encoded } from "../encoded.ts";
+import type { Encoders } from "../encoders.ts";
 import type { StreamHandler } from "../server-stream.ts";
-import type { PodSandbox } from "../types/runtime/v1/PodSandbox.ts";
 import type { StreamPodSandboxesRequest__Output } from "../types/runtime/v1/StreamPodSandboxesRequest.ts";
+import type { StreamPodSandboxesResponse } from "../types/runtime/v1/StreamPodSandboxesResponse.ts";
 
 /** Streams the list of pods as it is when the call comes. */
-export function streamPodSandboxes(pods: Pods): StreamHandler<StreamPodSandboxesRequest__Output, PodSandbox> {
+export function streamPodSandboxes(
+  pods: Pods,
+  { streamPodSandboxes: encode }: Encoders,
+): StreamHandler<StreamPodSandboxesRequest__Output, Encoded<StreamPodSandboxesResponse>> {
   return function* (request) {
-    for (const one of pods.list(podFilterFromProto(request.filter))) yield podToProto(one);
+    for (const one of pods.list(podFilterFromProto(request.filter))) yield encode(one);
   };
 }
