@@ -4,8 +4,17 @@ import type { Digest } from "../core/digest.ts";
 import type { Image, Layer } from "../core/image.ts";
 import { jsonCodec, type Store, type Table } from "../store/index.ts";
 import { onDisk } from "./disk-errors.ts";
-import { blobPath, discard, imageSidecar, syncFolder, writeDurably, type Layout } from "./layout.ts";
+import {
+  blobPath,
+  discard,
+  imageSidecar,
+  retiredMark,
+  syncFolder,
+  writeDurably,
+  type Layout,
+} from "./layout.ts";
 import { createMutex } from "./limiter.ts";
+import { referencesOf } from "./usage.ts";
 
 /** What one container keeps of the store. */
 export interface Snapshot {
@@ -43,9 +52,16 @@ export interface Catalog {
   readonly images: ReadonlyMap<Digest, Image>;
   readonly layers: ReadonlyMap<Digest, Layer>;
   readonly snapshots: ReadonlyMap<string, Snapshot>;
+  /** See CatalogState. */
+  readonly retired: ReadonlyMap<string, readonly string[]>;
   lease(): Lease;
   /** Makes a layer whose folder is in place known; its record is written with the image that needs it. */
   addLayer(layer: Layer): void;
+  /**
+   * Puts a fresh folder in a layer's place. The old one stays for the containers that were made of it, until they are
+   * gone; without any it goes at once.
+   */
+  replaceLayer(layer: Layer): Promise<void>;
   /** Makes a blob whose file is in place known. */
   addBlob(digest: Digest, sizeBytes: number): void;
   hasBlob(digest: Digest): boolean;
@@ -71,10 +87,12 @@ export interface CatalogState {
   readonly snapshots: Map<string, Snapshot>;
   /** Sizes in bytes. */
   readonly blobs: Map<Digest, number>;
+  /** Folders of layers that were replaced, and the containers that are still made of them. */
+  readonly retired: Map<string, readonly string[]>;
 }
 
 export function openCatalog(layout: Layout, store: Store, tables: ImageTables, state: CatalogState): Catalog {
-  const { images, layers, snapshots, blobs } = state;
+  const { images, layers, snapshots, blobs, retired } = state;
   const leases = new Map<Digest, number>();
   const exclusive = createMutex();
   const recorded = new Set(layers.keys());
@@ -82,8 +100,7 @@ export function openCatalog(layout: Layout, store: Store, tables: ImageTables, s
   const referenced = (): Set<Digest> => {
     const found = new Set(leases.keys());
     for (const image of images.values()) {
-      for (const digest of [image.id, image.manifest, ...image.layers, ...(image.blobs ?? [])])
-        found.add(digest);
+      for (const digest of referencesOf(image)) found.add(digest);
     }
     for (const snapshot of snapshots.values()) for (const digest of snapshot.layers) found.add(digest);
     return found;
@@ -104,6 +121,27 @@ export function openCatalog(layout: Layout, store: Store, tables: ImageTables, s
       );
     for (const digest of goneBlobs) await rm(blobPath(layout, digest), { force: true });
     for (const layer of goneLayers) await discard(layout, join(layout.layers, layer.folder));
+    for (const [folder, users] of retired) {
+      if (users.some((id) => snapshots.has(id))) continue;
+      retired.delete(folder);
+      await discard(layout, join(layout.layers, folder));
+    }
+  };
+
+  const replaceLayer = async (layer: Layer): Promise<void> => {
+    const old = layers.get(layer.diffId);
+    const users = [...snapshots]
+      .filter(([, snapshot]) => snapshot.layers.includes(layer.diffId))
+      .map(([id]) => id);
+    // Marked before the record changes: a start takes an unmarked folder without a record for a leftover.
+    if (old !== undefined && users.length > 0) {
+      await writeDurably(layout, retiredMark(layout, old.folder), JSON.stringify(users)).catch(ignoreMissing);
+    }
+    await store.write([tables.layers.put(layer.diffId, layer)], "disk");
+    recorded.add(layer.diffId);
+    layers.set(layer.diffId, layer);
+    if (old !== undefined) retired.set(old.folder, users);
+    await collect();
   };
 
   const putImage = async (image: Image): Promise<Image> => {
@@ -151,8 +189,10 @@ export function openCatalog(layout: Layout, store: Store, tables: ImageTables, s
     images,
     layers,
     snapshots,
+    retired,
     lease: () => createLease(leases),
     addLayer: (layer) => void layers.set(layer.diffId, layer),
+    replaceLayer: (layer) => exclusive(() => replaceLayer(layer)),
     addBlob: (digest, sizeBytes) => void blobs.set(digest, sizeBytes),
     hasBlob: (digest) => blobs.has(digest),
     blobs,

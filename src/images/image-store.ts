@@ -14,6 +14,7 @@ import {
 } from "./archive/new-image.ts";
 import { saveArchive, type SavedImage } from "./archive/save.ts";
 import { openBlobs, readDocuments, type BlobPolicy } from "./blobs.ts";
+import { checkStore, type CheckReport, type CheckRequest } from "./check.ts";
 import { imageTables, openCatalog, type Catalog } from "./catalog.ts";
 import { createCommitter } from "./commit.ts";
 import { buildFromHost, type HostImageRequest } from "./host/from-host.ts";
@@ -32,6 +33,7 @@ import { readProxies, type Environment } from "./registry/proxy.ts";
 import { formatReference, parseReference } from "./reference.ts";
 import { resolveImage } from "./resolve.ts";
 import { lowersOf, openSnapshots, type Snapshot } from "./snapshots.ts";
+import { bytesFreed, usageByImage, type StoreUsage } from "./usage.ts";
 import { readMerged, type ViewLayer } from "./view.ts";
 
 /** How the image store is set up. */
@@ -109,6 +111,12 @@ export interface ImageStore {
   /** Removes an image with all its tags, and the layers that neither images nor containers need; absent is no error. */
   remove(text: string): Promise<void>;
   filesystemUsage(): FilesystemUsage;
+  /** What images and layers take of the disk, each by itself. */
+  usage(): StoreUsage;
+  /** Bytes that removing these images together would free. */
+  freedBy(ids: readonly Digest[]): number;
+  /** Verifies what is on disk, and mends it where asked to. */
+  check(request: CheckRequest): Promise<CheckReport>;
   /** Makes the writable layer of a container and keeps the image's layers for it. */
   prepare(containerId: ContainerId, image: Image): Promise<Snapshot>;
   /** Keeps a further image for a container, such as an image volume. */
@@ -212,6 +220,9 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
       const image = resolveImage(catalog.images, text);
       if (image !== undefined) await catalog.deleteImage(image.id);
     },
+    usage: () => usageByImage(catalog),
+    freedBy: (ids) => bytesFreed(catalog, ids),
+    check: (request) => checkStore({ layout, catalog, unpacker, layers, blobs, pulls: pullContext }, request),
     filesystemUsage: () => usageOf(layout, catalog, clock),
     prepare: (containerId, image) => snapshots.prepare(containerId, image),
     hold: (containerId, image) => snapshots.hold(containerId, image),
@@ -219,7 +230,7 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
       const layers = catalog.snapshots.get(containerId)?.layers ?? [];
       await snapshots.remove(containerId);
       // As a rule its image is still here: then this waits for no pull's writes.
-      if (!catalog.needs(layers)) await catalog.collect();
+      if (!catalog.needs(layers) || catalog.retired.size > 0) await catalog.collect();
     },
     writableDir: (containerId) => snapshots.writableDir(containerId),
     readImageFile: async (image, path, maxBytes) =>

@@ -41,6 +41,8 @@ export interface LayerRequest {
 export interface LayerStore {
   /** Unpacks a layer whose diff id only shows then; the lease keeps it. One that is here already stays as it is. */
   take(source: LayerSource, what: string, lease: Lease, signal: AbortSignal): Promise<Layer>;
+  /** Fetches a layer that is here again, and puts the fresh tree in its place. */
+  replace(request: LayerRequest): Promise<Layer>;
   /** The layer, from the store or fetched now. Its caller holds a lease on the diff id. */
   obtain(request: LayerRequest): Promise<Layer>;
 }
@@ -98,6 +100,16 @@ export function openLayers(
   return {
     take: (source, what, lease, signal) =>
       takeLayer({ layout, catalog, unpacker }, source, what, lease, signal),
+    replace: async (request) => {
+      const release = await limiter.acquire(request.queue, request.signal);
+      try {
+        const layer = await fetchUntilGood({ layout, catalog, unpacker }, request, request.signal);
+        await catalog.replaceLayer(layer);
+        return layer;
+      } finally {
+        release();
+      }
+    },
     obtain: async (request) => {
       for (;;) {
         if (request.signal.aborted) throw aborted(request.what, request.signal.reason);
@@ -188,7 +200,8 @@ async function fetchLayer(
   }
 }
 
-function asTar(part: Parameters<typeof fileAsTar>[0], source: LayerSource): LayerSource {
+/** The one file of an artifact's part, as a layer of it. */
+export function asTar(part: Parameters<typeof fileAsTar>[0], source: LayerSource): LayerSource {
   const open = (signal: AbortSignal): AsyncIterable<Uint8Array> =>
     source.kind === "file" ? createReadStream(source.path) : source.open(signal);
   return { kind: "stream", open: (signal) => fileAsTar(part, open(signal)) };

@@ -52,6 +52,11 @@ export function imageSidecar(layout: Layout, id: Digest): string {
   return join(layout.images, `${digestHex(id)}.json`);
 }
 
+/** In the folder of a layer that was replaced: the containers that still need it. */
+export function retiredMark(layout: Layout, folder: string): string {
+  return join(layout.layers, folder, "retired.json");
+}
+
 /** A name of 12 characters that nobody can foresee: 120 of them fit one mount(2) call. */
 export function shortName(): string {
   return randomBytes(6).toString("hex");

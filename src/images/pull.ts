@@ -3,6 +3,7 @@ import { RuntimeError } from "../core/errors.ts";
 import type { Image } from "../core/image.ts";
 import type { Job, PartProgress } from "../core/job.ts";
 import { readContents } from "./artifact.ts";
+import type { BlobId } from "./blobs.ts";
 import { digestOf, type Committer, type ImageDraft } from "./commit.ts";
 import {
   acceptedTypes,
@@ -106,6 +107,30 @@ export async function pullImage(context: PullContext, request: PullRequest): Pro
     return committed;
   });
   return { image, reference: repoDigest };
+}
+
+/** Fetches an image's manifest again by its digest, or its config where the manifest says how large that is. */
+export async function fetchDocumentAgain(
+  context: PullContext,
+  image: Image,
+  document: "manifest" | BlobId,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const digest = document === "manifest" ? image.manifest : document.digest;
+  const what = `document ${digest} of image ${image.tags[0] ?? image.id}`;
+  let last = new RuntimeError("failed-precondition", `${what}: no registry is known that has it`);
+  for (const repoDigest of image.repoDigests) {
+    const session = await openPullSession(context, { job: silent }, parseReference(repoDigest));
+    try {
+      if (document !== "manifest") return await readSmallBlob({ session, ...document, what, signal });
+      const options = { what, accept, needs: "pull", maxBytes: maxDocumentBytes, signal } as const;
+      return (await readDocument(session, digest, digest, options)).bytes;
+    } catch (thrown) {
+      if (!(thrown instanceof RuntimeError) || signal.aborted) throw thrown;
+      last = thrown;
+    }
+  }
+  throw last;
 }
 
 /**

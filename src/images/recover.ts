@@ -5,7 +5,7 @@ import type { Image, Layer } from "../core/image.ts";
 import type { Store, Write } from "../store/index.ts";
 import type { CatalogState, ImageTables, Snapshot } from "./catalog.ts";
 import { listBlobSizes } from "./blobs.ts";
-import { imageSidecar, writeDurably, type Layout } from "./layout.ts";
+import { imageSidecar, retiredMark, writeDurably, type Layout } from "./layout.ts";
 import type { LayerSidecar } from "./layers.ts";
 
 /**
@@ -24,12 +24,12 @@ export async function recover(
     onDamaged(`record ${key}: ${reason}`);
   };
   const writes: Write[] = [];
-  const layers = await recoverLayers(layout, tables, writes, damaged);
+  const { layers, retired } = await recoverLayers(layout, tables, writes, damaged);
   const blobs = await listBlobs(layout);
   const images = await recoverImages(layout, tables, { layers, blobs }, writes, damaged);
   const snapshots = await recoverSnapshots(layout, tables, writes, damaged);
   if (writes.length > 0) await store.write(writes, "disk");
-  return { layers, images, snapshots, blobs };
+  return { layers, images, snapshots, blobs, retired };
 }
 
 type Damaged = (key: string, reason: string) => void;
@@ -39,13 +39,23 @@ async function recoverLayers(
   tables: ImageTables,
   writes: Write[],
   damaged: Damaged,
-): Promise<Map<Digest, Layer>> {
+): Promise<Pick<CatalogState, "layers" | "retired">> {
   const records = new Map(
     [...(await tables.layers.entries(damaged)).values()].map((layer) => [layer.folder, layer]),
   );
   const found = new Map<Digest, Layer>();
-  for (const folder of await readdir(layout.layers)) {
+  const retired = new Map<string, readonly string[]>();
+  // Recorded ones first: a folder without a record must not take the place of one that has it.
+  const folders = (await readdir(layout.layers)).sort(
+    (a, b) => Number(records.has(b)) - Number(records.has(a)),
+  );
+  for (const folder of folders) {
     const record = records.get(folder);
+    const users = record === undefined ? await readRetiredMark(layout, folder) : undefined;
+    if (users !== undefined) {
+      retired.set(folder, users);
+      continue;
+    }
     const layer = record ?? (await readLayerSidecar(layout, folder))?.layer;
     // A second folder for one diff id comes of a crash between the rename and the record.
     if (layer?.folder !== folder || found.has(layer.diffId)) {
@@ -57,7 +67,17 @@ async function recoverLayers(
   }
   for (const { diffId } of records.values())
     if (!found.has(diffId)) writes.push(tables.layers.delete(diffId));
-  return found;
+  return { layers: found, retired };
+}
+
+/** Containers that a replaced layer is kept for; undefined where it was not replaced. */
+async function readRetiredMark(layout: Layout, folder: string): Promise<readonly string[] | undefined> {
+  try {
+    const users: unknown = JSON.parse(await readFile(retiredMark(layout, folder), "utf8"));
+    return Array.isArray(users) ? users.filter((id) => typeof id === "string") : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Reads what lies beside a layer's tree; undefined where it is not whole. */
@@ -116,7 +136,8 @@ async function restoreSidecars(layout: Layout, images: ReadonlyMap<Digest, Image
   }
 }
 
-async function readImageSidecar(path: string): Promise<Image | undefined> {
+/** Reads the sidecar of an image; undefined where it is not whole. */
+export async function readImageSidecar(path: string): Promise<Image | undefined> {
   try {
     const image = JSON.parse(await readFile(path, "utf8")) as Image;
     return isDigest(image.id) && Array.isArray(image.layers) && Array.isArray(image.tags) ? image : undefined;
