@@ -1,6 +1,7 @@
 import { launcherMode } from "../protocol/launch.ts";
 import { runLauncher } from "./launcher/launcher.ts";
 import { runSealed } from "./launcher/seal.ts";
+import { warmClasses } from "./launcher/warm-classes.ts";
 
 declare const arg: Record<number, string | undefined>;
 
@@ -22,6 +23,7 @@ function main(): void {
     os.exit(2);
   }
   runSealed(bundle, [mode, folder, build]);
+  warmClasses(runLauncher);
   // Collected once, then never in a process that lives shortly: marking would unshare every page of the heap.
   collectgarbage("collect");
   collectgarbage("stop");

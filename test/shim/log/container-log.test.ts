@@ -324,4 +324,27 @@ await suite("container log", () => {
     assert.match(printed[0] ?? "", /^shim\ttrue/, printed.join("; "));
     assert.deepEqual(printed.slice(1), ["writer\ttrue\ttrue", "dropped\t0"]);
   });
+
+  test("log: a container that says something now and then leaves no garbage in its shim", () => {
+    const { printed } = run(
+      "seldom",
+      `
+      local function say()
+        C.write(fds[1], "now\\n", 4)
+        log:readFrom(fds[0], "stdout")
+        repeat loop:turn() until log.delivery.isSettled
+        -- What happens after 10 to 20 s.
+        log.quiet:cancel()
+        log:restIfIdle()
+        repeat until C.waitpid(-1, nil, 0) > 0
+      end
+      for _ = 1, 5 do say() end
+      collectgarbage() collectgarbage("stop")
+      local before = collectgarbage("count")
+      for _ = 1, 300 do say() end
+      print(collectgarbage("count") - before <= 8, collectgarbage("count") - before)
+      finish()`,
+    );
+    assert.match(printed[0] ?? "", /^true/, printed.join("; "));
+  });
 });

@@ -46,30 +46,39 @@ export interface Waited {
 }
 
 /** waitpid(2) for one child or any (-1); `undefined` where none has ended, or none is left. */
-export function reap(pid: number): Waited | undefined {
-  return wait(pid, WNOHANG | WALL);
+export function reap(child: number): Waited | undefined {
+  const [pid, status, signal] = wait(child, WNOHANG | WALL);
+  return pid === 0 ? undefined : { pid, status, signal };
+}
+
+/** As {@link reap} of any child, without making an object; `pid` 0 is none. */
+export function reapAny(): LuaMultiReturn<[pid: number, status: number, signal: number]> {
+  return wait(-1, WNOHANG | WALL);
 }
 
 /** Waits until the child ended. */
-export function waitFor(pid: number): Waited {
-  const ended = wait(pid, WALL);
-  if (ended === undefined) throw failure("internal", `process ${pid} is no child of this one`);
-  return ended;
+export function waitFor(child: number): Waited {
+  const [pid, status, signal] = wait(child, WALL);
+  if (pid === 0) throw failure("internal", `process ${child} is no child of this one`);
+  return { pid, status, signal };
 }
 
 const waitStatus = ints(1);
 
-function wait(pid: number, options: number): Waited | undefined {
+function wait(
+  child: number,
+  options: number,
+): LuaMultiReturn<[pid: number, status: number, signal: number]> {
   for (;;) {
-    const got = C.waitpid(pid, waitStatus, options);
-    if (got > 0) {
+    const pid = C.waitpid(child, waitStatus, options);
+    if (pid > 0) {
       const word = waitStatus[0] as number;
-      return { pid: got, signal: word & 0x7f, status: (word >> 8) & 0xff };
+      return $multi(pid, (word >> 8) & 0xff, word & 0x7f);
     }
-    if (got === 0) return undefined;
+    if (pid === 0) return $multi(0, 0, 0);
     const number = errno();
-    if (number === E.CHILD) return undefined;
-    if (number !== E.INTR) throw sysError("waitpid", pid, number);
+    if (number === E.CHILD) return $multi(0, 0, 0);
+    if (number !== E.INTR) throw sysError("waitpid", child, number);
   }
 }
 

@@ -14,6 +14,8 @@ const scmRights = 1;
 /** The most descriptors that {@link sendWithFds} passes at once. */
 export const maxPassedFds = 32;
 
+const pair = ints(2);
+
 /** A listening unix socket at `path`, mode 0600, that replaces what was there; the path may be of any length. */
 export function listenUnix(path: string, backlog: number): number {
   const [folder, name] = string.match(path, "^(.*)/([^/]+)$");
@@ -58,9 +60,8 @@ export function accept(fd: number): number | undefined {
 
 /** A connected pair of sockets, close-on-exec. */
 export function socketPair(type: number): LuaMultiReturn<[number, number]> {
-  const fds = ints(2);
-  if (C.socketpair(AF_UNIX, type | SOCK.CLOEXEC, 0, fds) < 0) throw sysError("socketpair");
-  return $multi(fds[0] as number, fds[1] as number);
+  if (C.socketpair(AF_UNIX, type | SOCK.CLOEXEC, 0, pair) < 0) throw sysError("socketpair");
+  return $multi(pair[0] as number, pair[1] as number);
 }
 
 /** Sends one message with descriptors (SCM_RIGHTS, unix(7)); blocks while the socket is full. */

@@ -5,7 +5,7 @@ import { sysError } from "../ffi/error.ts";
 import { closeAllBut } from "../ffi/descriptors.ts";
 import { C, resolveAll } from "../ffi/libc.ts";
 import { unlink } from "../ffi/files.ts";
-import { fork, prctl, reap, setName } from "../ffi/processes.ts";
+import { fork, prctl, reapAny, setName } from "../ffi/processes.ts";
 import { blockSignals, readSignal, resetSignals, signalFd } from "../ffi/signals.ts";
 import { accept, listenUnix } from "../ffi/sockets.ts";
 import { Loop } from "../wire/loop.ts";
@@ -40,7 +40,7 @@ export function runLauncher(folder: string, build: string): void {
   });
   loop.add(signals, EPOLL.IN, () => {
     if (readSignal(signals) === SIG.TERM) loop.stop();
-    while (reap(-1) !== undefined) {
+    for (let [child] = reapAny(); child !== 0; [child] = reapAny()) {
       // The children of the accept loop: nobody asks how they ended.
     }
     if (sweeping) return;

@@ -31,6 +31,13 @@ export class WriterProcess {
   private readonly answer = doubles(answerNumbers);
   private readonly loop: Loop;
   private readonly events: WriterEvents;
+  /** Made once: a container that says something once a minute has a new writer each time. */
+  private readonly fork: (this: void) => void = () => {
+    this.forkWriter();
+  };
+  private readonly onReady = (): void => {
+    this.receive(this.socket);
+  };
 
   constructor(loop: Loop, events: WriterEvents) {
     this.loop = loop;
@@ -44,9 +51,7 @@ export class WriterProcess {
   /** Makes sure that there is one; the failure where no process could be had. */
   start(): Failure | undefined {
     if (this.runs) return undefined;
-    const [ok, problem] = pcall(() => {
-      this.fork(this.events.state());
-    });
+    const [ok, problem] = pcall(this.fork);
     return ok ? undefined : asFailure(problem);
   }
 
@@ -58,7 +63,7 @@ export class WriterProcess {
     this.socket = -1;
   }
 
-  private fork(state: LogState): void {
+  private forkWriter(): void {
     const [ours, theirs] = socketPair(SOCK.SEQPACKET);
     const [ok, pid] = pcall(fork);
     if (!ok) {
@@ -67,15 +72,13 @@ export class WriterProcess {
       throw pid;
     }
     if (pid === 0) {
-      pcall(runWriter, theirs, state);
+      pcall(runWriter, theirs, this.events.state());
       exit(0);
     }
     close(theirs);
     setNonblocking(ours);
     this.socket = ours;
-    this.loop.add(ours, EPOLL.IN, () => {
-      this.receive(ours);
-    });
+    this.loop.add(ours, EPOLL.IN, this.onReady);
   }
 
   private receive(socket: number): void {

@@ -6,6 +6,7 @@ import { close, unlink } from "../ffi/files.ts";
 import { fork } from "../ffi/processes.ts";
 import { accept, listenUnix } from "../ffi/sockets.ts";
 import { serveExec } from "../exec/supervisor.ts";
+import type { ExecSlot } from "../cgroup/index.ts";
 import type { Context } from "../launcher/context.ts";
 import { Connection } from "../wire/connection.ts";
 import { frameReader } from "../wire/greeting.ts";
@@ -28,6 +29,8 @@ export class Clients {
   private readonly socket: string;
   private connections: Connection[] = [];
   private listeners: number[] = [];
+  /** Made once. */
+  private readonly takeExecSlot: (this: void) => ExecSlot | "none" = () => this.container.takeExecSlot();
   private leaving: ((this: void) => void) | undefined;
 
   constructor(container: Container, loop: Loop, context: Context, socket: string) {
@@ -136,15 +139,20 @@ export class Clients {
     if (this.leaving !== undefined && this.connections.length === 0) this.leaving();
   }
 
-  /** Each added process has a supervisor of its own: a child whose memory goes with it. */
+  /**
+   * Each added process has a supervisor of its own: a child whose memory goes with it. Here nothing may be made that is
+   * garbage afterwards: probes come every few seconds for years.
+   */
   private forkExec(client: number): void {
-    const [ok, target] = pcall(() => this.container.execTarget());
+    const [ok, slot] = pcall(this.takeExecSlot);
     const [forked, pid] = pcall(fork);
     if (forked && pid === 0) {
-      serveExec(client, ok ? target : undefined, ok ? undefined : asFailure(target), this.context.identity);
+      const target = ok ? this.container.execTarget(slot) : undefined;
+      serveExec(client, target, ok ? undefined : asFailure(slot), this.context.identity);
     }
     close(client);
-    if (ok && forked) this.container.superviseExec(pid, target);
-    else if (ok) target.slot?.release("empty");
+    if (!ok) return;
+    if (forked) this.container.superviseExec(pid, slot);
+    else if (slot !== "none") slot.release("empty");
   }
 }

@@ -19,7 +19,7 @@ import { asFailure, failure } from "../ffi/error.ts";
 import { close, unlink } from "../ffi/files.ts";
 import { C } from "../ffi/libc.ts";
 import type { Waited } from "../ffi/processes.ts";
-import { kill, pidfdOpen, reap } from "../ffi/processes.ts";
+import { kill, pidfdOpen, reapAny } from "../ffi/processes.ts";
 import { nowNanos } from "../ffi/time.ts";
 import { jsonArray } from "../json.ts";
 import type { Context } from "../launcher/context.ts";
@@ -215,8 +215,8 @@ export class Container {
     }
   }
 
-  /** The container as an added process needs it, with a sub-cgroup for it; throws where none can be added. */
-  execTarget(): ExecTarget {
+  /** A sub-cgroup for an added process, "none" where there can be none; throws where no process can be added. */
+  takeExecSlot(): ExecSlot | "none" {
     const { state } = this;
     if (state?.status !== "running") throw this.wrongState("exec");
     if (this.execs >= maxExecSlots) {
@@ -225,14 +225,19 @@ export class Container {
         `exec: ${maxExecSlots} added processes run in ${this.request.id} already`,
       );
     }
-    const { init, pidfd, cgroup } = state.made;
-    return { init, pidfd, cgroup, slot: cgroup.execSlot() };
+    return state.made.cgroup.execSlot() ?? "none";
+  }
+
+  /** The container as an added process needs it. */
+  execTarget(slot: ExecSlot | "none"): ExecTarget {
+    const { init, pidfd, cgroup } = this.alive("exec");
+    return { init, pidfd, cgroup, slot: slot === "none" ? undefined : slot };
   }
 
   /** A child took charge of an added process: the sub-cgroup is free again when that child ends. */
-  superviseExec(supervisor: number, target: ExecTarget): void {
+  superviseExec(supervisor: number, slot: ExecSlot | "none"): void {
     this.execs++;
-    this.execSlots.set(supervisor, target.slot ?? "none");
+    this.execSlots.set(supervisor, slot);
   }
 
   describe(): ShimState {
@@ -253,14 +258,14 @@ export class Container {
 
   /** Takes the ends of all children: init's is the container's, the others' are nobody's or an added process's. */
   reapChildren(): void {
-    for (let ended = reap(-1); ended !== undefined; ended = reap(-1)) {
-      if (ended.pid === this.initPid) this.initEnded(ended);
-      else this.execEnded(ended);
+    for (let [pid, status, signal] = reapAny(); pid !== 0; [pid, status, signal] = reapAny()) {
+      if (pid === this.initPid) this.initEnded({ pid, status, signal });
+      else this.execEnded(pid, status, signal);
     }
   }
 
   /** A supervisor that ends in any other way than plainly may have killed what is in its slot. */
-  private execEnded({ pid, status, signal }: Waited): void {
+  private execEnded(pid: number, status: number, signal: number): void {
     const slot = this.execSlots.get(pid);
     if (slot === undefined) return;
     this.execs--;

@@ -112,18 +112,23 @@ export class ContainerStdio {
   private read(loop: Loop, fd: number, stream: LogStream): void {
     const kind = stream === "stdout" ? frameStdout : frameStderr;
     const { log } = this;
-    const take =
-      log === undefined
-        ? takeText((text) => {
-            this.send(kind, text);
-          })
-        : this.takeInto(log, stream, kind);
+    const take = log === undefined ? this.takeUnlogged(kind) : this.takeInto(log, stream, kind);
     const reader = new OutputReader(loop, fd, take, () => {
       if (!this.ended) return;
       this.input.close();
       this.onEnd();
     });
     this.readers.push(reader);
+  }
+
+  /** Without a log only those who are attached get anything. */
+  private takeUnlogged(kind: number): OutputTaker {
+    return takeText(
+      (text) => {
+        this.send(kind, text);
+      },
+      () => this.isWanted(kind),
+    );
   }
 
   /** The log reads by itself, into its own memory; only those who are attached need a copy. */

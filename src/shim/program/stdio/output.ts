@@ -13,12 +13,15 @@ const buffer = bytes(outputBytes);
 /** Takes what a descriptor has: the number of bytes, 0 at the end, `undefined` where nothing is there yet. */
 export type OutputTaker = (this: void, fd: number) => number | undefined;
 
-/** A taker that hands out what it read as a string. */
-export function takeText(onText: (this: void, text: string) => void): OutputTaker {
+/** A taker that hands out what it read as a string, or throws it away where that is not wanted. */
+export function takeText(
+  onText: (this: void, text: string) => void,
+  isWanted: (this: void) => boolean = () => true,
+): OutputTaker {
   return (fd) => {
     const got = C.read(fd, buffer, outputBytes);
     if (got > 0) {
-      onText(toText(buffer, got));
+      if (isWanted()) onText(toText(buffer, got));
       return got;
     }
     const number = got < 0 ? errno() : 0;

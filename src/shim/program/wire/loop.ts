@@ -14,9 +14,9 @@ const epollCloexec = 0x80000;
 /** Called with the EPOLL.* bits that are set. */
 export type ReadyHandler = (this: void, events: number) => void;
 
-/** A deadline that was set; pass it to {@link Loop.cancel}. */
+/** A deadline; pass it to {@link Loop.start} or {@link Loop.cancel}. */
 export interface Timer {
-  readonly atMs: number;
+  atMs: number;
   readonly run: (this: void) => void;
 }
 
@@ -26,7 +26,7 @@ export class Loop {
   private readonly handlers = new LuaTable<number, ReadyHandler>();
   private readonly ready = new ReadyList(maxEventsPerWait);
   private readonly change = struct<EpollEvent>("epoll_event_buf");
-  private timers: Timer[] = [];
+  private readonly timers: Timer[] = [];
   private stopped = false;
 
   constructor() {
@@ -54,15 +54,26 @@ export class Loop {
 
   /** Calls `run` once, `ms` from now. */
   after(ms: number, run: (this: void) => void): Timer {
-    const timer: Timer = { atMs: monotonicMs() + ms, run };
-    this.timers.push(timer);
+    const timer: Timer = { atMs: 0, run };
+    this.start(timer, ms);
     return timer;
+  }
+
+  /** As {@link after} with a timer that was made before and is not running: whoever waits often makes no garbage. */
+  start(timer: Timer, ms: number): void {
+    timer.atMs = monotonicMs() + ms;
+    this.timers.push(timer);
   }
 
   /** Takes a deadline back; one that has passed is fine. */
   cancel(timer: Timer | undefined): void {
-    if (timer === undefined) return;
-    this.timers = this.timers.filter((one) => one !== timer);
+    const { timers } = this;
+    for (let index = 0; index < timers.length; index++) {
+      if (timers[index] === timer) {
+        this.removeTimer(index);
+        return;
+      }
+    }
   }
 
   /** Makes {@link run} return. */
@@ -104,18 +115,33 @@ export class Loop {
 
   private runTimers(): void {
     const now = monotonicMs();
-    if (!this.isAnyDue(now)) return;
-    const due = this.timers.filter((timer) => timer.atMs <= now);
-    this.timers = this.timers.filter((timer) => timer.atMs > now);
-    for (const timer of due) guarded(timer.run, 0);
+    for (let index = this.earliest(now); index >= 0; index = this.earliest(now)) {
+      const timer = this.removeTimer(index);
+      if (timer !== undefined) guarded(timer.run, 0);
+    }
   }
 
-  /** Looks without making lists: it is asked after every event while some deadline is set. */
-  private isAnyDue(now: number): boolean {
-    for (const timer of this.timers) {
-      if (timer.atMs <= now) return true;
+  /** The place of the timer that is due first, -1 where none is. Makes no lists: it is asked after every event. */
+  private earliest(now: number): number {
+    const { timers } = this;
+    let found = -1;
+    let atMs = now + 1;
+    for (let index = 0; index < timers.length; index++) {
+      const timer = timers[index];
+      if (timer === undefined || timer.atMs >= atMs) continue;
+      found = index;
+      atMs = timer.atMs;
     }
-    return false;
+    return found;
+  }
+
+  /** Puts the last one in its place. */
+  private removeTimer(index: number): Timer | undefined {
+    const { timers } = this;
+    const removed = timers[index];
+    const last = timers.pop();
+    if (last !== undefined && index < timers.length) timers[index] = last;
+    return removed;
   }
 
   private control(operation: number, fd: number, events: number): void {
