@@ -12,12 +12,15 @@ import { logs } from "./commands/logs.ts";
 import { pods } from "./commands/pods.ts";
 import { ps } from "./commands/ps.ts";
 import { pull } from "./commands/pull.ts";
+import { push } from "./commands/push.ts";
 import { rm } from "./commands/rm.ts";
 import { rmi } from "./commands/rmi.ts";
 import { rmp } from "./commands/rmp.ts";
 import { run } from "./commands/run.ts";
 import { save } from "./commands/save.ts";
+import { search } from "./commands/search.ts";
 import { stop } from "./commands/stop.ts";
+import { tag } from "./commands/tag.ts";
 import { version } from "./commands/version.ts";
 
 /** Every command, in the order that help shows. */
@@ -26,7 +29,19 @@ export const catalog: readonly { readonly title: string; readonly commands: read
   { title: "Pods and containers", commands: [pods, ps, run, logs, exec, inspect, stop, rm, rmp] },
   {
     title: "Images",
-    commands: [images, pull, importImage, imageFromHost, save, commit, exportContainer, rmi],
+    commands: [
+      images,
+      pull,
+      push,
+      tag,
+      search,
+      importImage,
+      imageFromHost,
+      save,
+      commit,
+      exportContainer,
+      rmi,
+    ],
   },
 ];
 

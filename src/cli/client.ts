@@ -56,7 +56,12 @@ export interface Client extends Disposable {
   readonly socket: string;
   readonly runtime: Calls<RuntimeServiceDefinition>;
   readonly image: Calls<ImageServiceDefinition>;
-  readonly admin: Calls<Pick<AdminDefinition, "Info" | "ListJobs" | "ImageFromHost" | "CommitContainer">>;
+  readonly admin: Calls<
+    Pick<
+      AdminDefinition,
+      "Info" | "ListJobs" | "ImageFromHost" | "CommitContainer" | "TagImage" | "PushImage" | "SearchRegistry"
+    >
+  >;
   /** Sends an archive piece by piece. */
   importImage(
     pieces: AsyncIterable<ImportImageRequest>,

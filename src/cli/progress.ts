@@ -82,6 +82,7 @@ function lineDisplay(stream: NodeJS.WriteStream): Display {
 
 const up = (lines: number): string => `\u001b[${lines}A`;
 const clearBelow = "\u001b[J";
+const usualSize = { rows: 24, cols: 80 };
 
 /** The parts in place, as many as the terminal has room for; they are gone at the end. */
 function liveDisplay(stream: NodeJS.WriteStream): Display {
@@ -89,7 +90,9 @@ function liveDisplay(stream: NodeJS.WriteStream): Display {
   const erase = (): string => (drawn === 0 ? "" : `${up(drawn)}\r${clearBelow}`);
   return {
     show: (parts) => {
-      const { rows, cols } = sizeOf(stream) ?? { rows: 24, cols: 80 };
+      // A terminal that nobody has given a size says 0.
+      const rows = sizeOf(stream)?.rows || usualSize.rows;
+      const cols = sizeOf(stream)?.cols || usualSize.cols;
       const lines = fit(parts, Math.max(1, rows - 2)).map((line) => line.slice(0, Math.max(1, cols - 1)));
       stream.write(`${erase()}${lines.map((line) => `${line}\n`).join("")}`);
       drawn = lines.length;

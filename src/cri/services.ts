@@ -23,6 +23,9 @@ import { importRootfs } from "./handlers/admin-import-rootfs.ts";
 import { info } from "./handlers/admin-info.ts";
 import { listJobs } from "./handlers/admin-list-jobs.ts";
 import { saveImages } from "./handlers/admin-save-images.ts";
+import { pushImage } from "./handlers/admin-push-image.ts";
+import { searchRegistry } from "./handlers/admin-search-registry.ts";
+import { tagImage } from "./handlers/admin-tag-image.ts";
 import { attach } from "./handlers/attach.ts";
 import { containerStats } from "./handlers/container-stats.ts";
 import { containerStatus } from "./handlers/container-status.ts";
@@ -163,6 +166,9 @@ export function createServices(deps: ServicesDeps): Services {
       ...routine("Info", info(health)),
       ...routine("ListJobs", listJobs(jobs)),
       ...notable("ImageFromHost", imageFromHost(images)),
+      ...notable("TagImage", tagImage(images)),
+      ...notable("PushImage", pushImage(images)),
+      ...routine("SearchRegistry", searchRegistry(images)),
       ImportImage: importImage(images),
       ...bytes("SaveImages", saveImages(archives)),
       ...bytes("ExportContainer", exportContainer(archives)),

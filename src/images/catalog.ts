@@ -1,6 +1,7 @@
 import { rm, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { Digest } from "../core/digest.ts";
+import { RuntimeError } from "../core/errors.ts";
 import type { Image, Layer } from "../core/image.ts";
 import { jsonCodec, type Store, type Table } from "../store/index.ts";
 import { onDisk } from "./disk-errors.ts";
@@ -69,6 +70,8 @@ export interface Catalog {
   readonly blobs: ReadonlyMap<Digest, number>;
   /** Commits an image whose layers and blobs are in place; its tags leave other images. */
   putImage(image: Image): Promise<Image>;
+  /** Gives an image that is here a further tag, which leaves others; `not-found` where it has gone. */
+  tagImage(id: Digest, tag: string): Promise<Image>;
   /** Removes an image's record; absent is no error. */
   deleteImage(id: Digest): Promise<void>;
   /** Records what a container needs, before its folders are made. */
@@ -175,6 +178,15 @@ export function openCatalog(layout: Layout, store: Store, tables: ImageTables, s
     }
   };
 
+  const put = async (image: Image): Promise<Image> => {
+    try {
+      return await onDisk(layout.root, `image ${image.id}`, () => putImage(image));
+    } catch (thrown) {
+      await restoreSidecars(image);
+      throw thrown;
+    }
+  };
+
   const deleteImage = async (id: Digest): Promise<void> => {
     if (!images.has(id)) return;
     // The sidecar first: one without a record is a commit that a crash interrupted, and would be completed at start.
@@ -196,13 +208,13 @@ export function openCatalog(layout: Layout, store: Store, tables: ImageTables, s
     addBlob: (digest, sizeBytes) => void blobs.set(digest, sizeBytes),
     hasBlob: (digest) => blobs.has(digest),
     blobs,
-    putImage: (image) =>
-      exclusive(() =>
-        onDisk(layout.root, `image ${image.id}`, () => putImage(image)).catch(async (thrown: unknown) => {
-          await restoreSidecars(image);
-          throw thrown;
-        }),
-      ),
+    putImage: (image) => exclusive(() => put(image)),
+    tagImage: (id, tag) =>
+      exclusive(() => {
+        const image = images.get(id);
+        if (image === undefined) throw new RuntimeError("not-found", `no image ${id}`);
+        return put({ ...image, tags: [tag] });
+      }),
     deleteImage: (id) => exclusive(() => deleteImage(id)),
     putSnapshot: async (containerId, snapshot) => {
       snapshots.set(containerId, snapshot);

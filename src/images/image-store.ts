@@ -25,6 +25,7 @@ import { packTree, type Owners } from "./pack.ts";
 import { isPinned } from "./pinned.ts";
 import { hostPlatform } from "./platform.ts";
 import { fetchAgain, pullImage, type PullRequest, type PullResult } from "./pull.ts";
+import { pushImage, type PushRequest } from "./push.ts";
 import { readLayerSidecar, recover } from "./recover.ts";
 import { openDockerConfig } from "./registry/docker-config.ts";
 import { openHttp } from "./registry/http.ts";
@@ -32,6 +33,7 @@ import { openMirrors } from "./registry/mirrors.ts";
 import { readProxies, type Environment } from "./registry/proxy.ts";
 import { formatReference, parseReference } from "./reference.ts";
 import { resolveImage } from "./resolve.ts";
+import { searchRegistry, type SearchRequest, type SearchResult } from "./search.ts";
 import { lowersOf, openSnapshots, type Snapshot } from "./snapshots.ts";
 import { bytesFreed, usageByImage, type StoreUsage } from "./usage.ts";
 import { readMerged, type ViewLayer } from "./view.ts";
@@ -64,6 +66,8 @@ export interface ImageStoreSettings {
   readonly clock?: Clock;
   /** No byte for this long ends a try; 30 s where absent. */
   readonly stallTimeoutMs?: number;
+  /** Larger blobs are pushed in pieces of this size; 64 MiB where absent. */
+  readonly uploadChunkBytes?: number;
 }
 
 /** What images and layers take of the disk, as counted when they were committed. */
@@ -108,6 +112,12 @@ export interface ImageStore {
   /** By id, tag, repository digest, or a unique prefix of an id; `invalid-argument` for text that is none of these. */
   resolve(text: string): Image | undefined;
   list(): Image[];
+  /** Gives an image a further name, which others lose; throws `not-found` where there is no such image. */
+  tag(source: string, target: string): Promise<Image>;
+  /** Pushes to a registry; see {@link pushImage}. Gives repository and digest. */
+  push(request: PushRequest): Promise<string>;
+  /** Asks a registry for its repositories, or for the tags of one; see {@link searchRegistry}. */
+  search(request: SearchRequest): Promise<SearchResult>;
   /** Removes an image with all its tags, and the layers that neither images nor containers need; absent is no error. */
   remove(text: string): Promise<void>;
   filesystemUsage(): FilesystemUsage;
@@ -132,6 +142,9 @@ export interface ImageStore {
 
 /** Layers of one registry at work at a time. */
 const maxLayersAtOnce = 4;
+/** Layers that go to one registry at a time. */
+const maxUploadsAtOnce = 3;
+const defaultUploadChunkBytes = 64 * 1024 * 1024;
 const connectTimeoutMs = 10_000;
 const defaultStallTimeoutMs = 30_000;
 
@@ -156,14 +169,27 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
   const policy = { insecureRegistries };
   const mirrors = openMirrors(settings.certsDir, policy);
   const stored = openDockerConfig(settings.dockerConfig);
-  const pullContext = { http, policy, mirrors, stored, platform, committer };
+  const registries = { http, policy, mirrors, stored };
+  const pullContext = { ...registries, platform, committer };
   const blobs = openBlobs(layout, catalog, (image, layer, signal) =>
     fetchAgain(pullContext, image, layer, signal),
   );
+  const pushContext = {
+    ...registries,
+    layout,
+    kept: blobs,
+    limiter: createLimiter(maxUploadsAtOnce),
+    chunkBytes: settings.uploadChunkBytes ?? defaultUploadChunkBytes,
+  };
   const clock = settings.clock ?? systemClock;
   const newImages = {
     ...{ layout, catalog, platform, unpacker, layers, blobs, committer },
     now: () => new Date(Number(clock() / 1_000_000n)),
+  };
+  const found = (name: string): Image => {
+    const image = resolveImage(catalog.images, named(name));
+    if (image === undefined) throw new RuntimeError("not-found", `image ${name} not found`);
+    return image;
   };
   const shown = (image: Image): Image => ({
     ...image,
@@ -216,6 +242,19 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
       return found === undefined ? undefined : shown(found);
     },
     list: () => [...catalog.images.values()].map(shown),
+    tag: async (source, target) => shown(await catalog.tagImage(found(source).id, readTag(target))),
+    search: (request) => searchRegistry(registries, request),
+    push: async (request) => {
+      const image = found(request.source);
+      const lease = catalog.lease();
+      lease.add([image.id, image.manifest, ...(image.blobs ?? [])]);
+      try {
+        return await pushImage(pushContext, image, request);
+      } finally {
+        lease.release();
+        await catalog.collect();
+      }
+    },
     remove: async (text) => {
       const image = resolveImage(catalog.images, text);
       if (image !== undefined) await catalog.deleteImage(image.id);
@@ -237,6 +276,15 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
       readMerged(await viewLayers(layout, catalog, image), path, maxBytes),
     close: () => http.close(),
   };
+}
+
+/** A name with a tag: a digest says itself what it names. */
+function readTag(text: string): string {
+  const reference = parseReference(text);
+  if (reference.digest !== undefined) {
+    throw new RuntimeError("invalid-argument", `${text}: an image is given tags, not digests`);
+  }
+  return formatReference(reference);
 }
 
 function named(text: string): string {

@@ -5,6 +5,8 @@ export {
   type ImageStore,
   type ImageStoreSettings,
 } from "./image-store.ts";
+export type { PushRequest } from "./push.ts";
+export type { SearchRequest, SearchResult } from "./search.ts";
 export type { PullRequest, PullResult } from "./pull.ts";
 export type { RegistryAuth } from "./registry/credentials.ts";
 export type { ImportRequest } from "./archive/import.ts";

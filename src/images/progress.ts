@@ -26,70 +26,63 @@ export interface Progress {
   transferred(digest: Digest): void;
   /** The layer is where it is wanted. */
   landed(digest: Digest): void;
+  /** How far each is by now. */
+  readonly parts: () => readonly PartProgress[];
   /** A line for each layer that was transferred. */
   summary(): readonly string[];
 }
 
-/** Least time between two reports of bytes; changes of a stage are reported at once. */
-const minReportMs = 100;
-
-/** Starts to follow; `onProgress` gets a fresh list now, with every change of a stage, and now and then between. */
-export function createProgress(
-  direction: "from" | "to",
-  parts: readonly Part[],
-  onProgress: ((parts: readonly PartProgress[]) => void) | undefined,
-): Progress {
-  const states = new Map<Digest, PartProgress & { readonly stage: TransferStage }>();
-  const times = new Map<Digest, Span>();
-  let reportedAt = 0;
-  for (const { digest, size } of parts) {
-    const nothing = { peer: "", doneBytes: 0, totalBytes: size, bytesPerSecond: 0 };
-    states.set(digest, { name: digest, stage: "waiting", ...nothing });
+/** Starts to follow; only who looks pays for more than a few numbers. */
+export function createProgress(direction: "from" | "to", layers: readonly Part[]): Progress {
+  const states = new Map<Digest, State>();
+  for (const { digest, size } of layers) {
+    states.set(digest, { stage: "waiting", peer: "", doneBytes: 0, totalBytes: size });
   }
-  const report = (): void => {
-    reportedAt = performance.now();
-    onProgress?.([...states.values()]);
-  };
-  const change = (digest: Digest, part: Partial<PartProgress & { readonly stage: TransferStage }>): void => {
+  const change = (digest: Digest, part: Partial<State>): void => {
     const state = states.get(digest);
-    if (state === undefined) return;
-    states.set(digest, { ...state, ...part });
-    if (part.stage !== undefined || performance.now() - reportedAt >= minReportMs) report();
+    if (state !== undefined) Object.assign(state, part);
   };
-  report();
   return {
     started: (digest) => {
-      times.set(digest, { from: performance.now() });
-      change(digest, { doneBytes: 0, bytesPerSecond: 0, stage: "transferring" });
+      change(digest, { stage: "transferring", doneBytes: 0, from: performance.now() });
     },
     moved: (digest, doneBytes, peer) => {
-      const seconds = secondsOf(times.get(digest));
-      change(digest, { peer, doneBytes, bytesPerSecond: Math.round(doneBytes / seconds) });
+      change(digest, { doneBytes, peer });
     },
     transferred: (digest) => {
-      const time = times.get(digest);
-      if (time !== undefined) time.to = performance.now();
-      change(digest, { stage: "finishing" });
+      change(digest, { stage: "finishing", to: performance.now() });
     },
     landed: (digest) => {
-      change(digest, { stage: times.has(digest) ? "done" : "ready" });
+      change(digest, { stage: states.get(digest)?.from === undefined ? "ready" : "done" });
     },
-    summary: () =>
-      [...times].map(([digest, time]) => {
-        const { peer, doneBytes = 0 } = states.get(digest) ?? {};
-        const seconds = secondsOf(time);
-        const rate = (doneBytes / seconds / 1e6).toFixed(1);
-        return `layer ${digest}: ${doneBytes} bytes ${direction} ${peer ?? ""} in ${seconds.toFixed(2)} s, ${rate} MB/s`;
+    parts: () =>
+      [...states].map(([name, state]) => {
+        const { stage, peer, doneBytes, totalBytes, from } = state;
+        const bytesPerSecond = from === undefined ? 0 : Math.round(doneBytes / secondsOf(state));
+        return { name, stage, peer, doneBytes, totalBytes, bytesPerSecond };
       }),
+    summary: () =>
+      [...states]
+        .filter(([, { from }]) => from !== undefined)
+        .map(([digest, state]) => {
+          const { peer, doneBytes } = state;
+          const seconds = secondsOf(state);
+          const rate = (doneBytes / seconds / 1e6).toFixed(1);
+          return `layer ${digest}: ${doneBytes} bytes ${direction} ${peer} in ${seconds.toFixed(2)} s, ${rate} MB/s`;
+        }),
   };
 }
 
-interface Span {
-  readonly from: number;
+interface State {
+  stage: TransferStage;
+  peer: string;
+  doneBytes: number;
+  readonly totalBytes: number;
+  from?: number;
   to?: number;
 }
 
 /** At least a millisecond, so that it can be divided by. */
-function secondsOf(span: Span | undefined): number {
-  return Math.max((span?.to ?? performance.now()) - (span?.from ?? 0), 1) / 1000;
+function secondsOf({ from = 0, to = performance.now() }: State): number {
+  return Math.max(to - from, 1) / 1000;
 }

@@ -3,7 +3,7 @@ import { RuntimeError } from "../core/errors.ts";
 import type { Image } from "../core/image.ts";
 import type { Job, PartProgress } from "../core/job.ts";
 import { readContents } from "./artifact.ts";
-import type { BlobId } from "./blobs.ts";
+import { keepBlobsSetting, type BlobId } from "./blobs.ts";
 import { digestOf, type Committer, type ImageDraft } from "./commit.ts";
 import {
   acceptedTypes,
@@ -15,17 +15,10 @@ import {
 import { choosePlatform, formatPlatform, type Platform } from "./platform.ts";
 import { createProgress, type Progress } from "./progress.ts";
 import { formatReference, nameOf, parseReference, type ImageRef } from "./reference.ts";
+import { reachRepository, type Access, type RegistryContext } from "./registry/access.ts";
 import { leaveAll, readBlob, readManifest, readSmallBlob } from "./registry/blob.ts";
-import {
-  chooseCredentials,
-  readCredentials,
-  type RegistryAuth,
-  type StoredCredentials,
-} from "./registry/credentials.ts";
+import type { RegistryAuth } from "./registry/credentials.ts";
 import type { Endpoint } from "./registry/endpoint.ts";
-import type { HostPolicy } from "./registry/hosts.ts";
-import type { Http } from "./registry/http.ts";
-import type { Mirrors } from "./registry/mirrors.ts";
 import { openSession, type Session } from "./registry/session.ts";
 import type { LayerSource } from "./unpack.ts";
 
@@ -37,8 +30,8 @@ export interface PullRequest {
   readonly platform?: Platform;
   readonly job: Job;
   readonly signal: AbortSignal;
-  /** Told of the layers, a few times a second. */
-  readonly onProgress?: (layers: readonly PartProgress[]) => void;
+  /** Given once what tells how far the layers are. */
+  readonly onLayers?: (look: () => readonly PartProgress[]) => void;
 }
 
 /** The image that a pull brought, or found to be here already. */
@@ -49,11 +42,7 @@ export interface PullResult {
 }
 
 /** What pulls share. */
-export interface PullContext {
-  readonly http: Http;
-  readonly policy: HostPolicy;
-  readonly mirrors: Mirrors;
-  readonly stored: StoredCredentials;
+export interface PullContext extends RegistryContext {
   readonly platform: Platform;
   readonly committer: Committer;
 }
@@ -76,7 +65,13 @@ export async function pullImage(context: PullContext, request: PullRequest): Pro
   const { job, signal } = request;
   const reference = parseReference(request.reference);
   const name = formatReference(reference);
-  const session = await openPullSession(context, request, reference);
+  const access = {
+    ...(request.auth && { auth: request.auth }),
+    note: (text: string) => {
+      job.note(text);
+    },
+  };
+  const session = openSession(await reachRepository(context, access, reference));
   const platform = request.platform ?? context.platform;
 
   const manifest = await job.stage("manifest", () => resolveManifest(session, reference, platform, signal));
@@ -85,7 +80,8 @@ export async function pullImage(context: PullContext, request: PullRequest): Pro
   );
   const contents = readContents(manifest.document, configBytes, name);
   requirePlatform(contents.config.platform, platform, name);
-  const progress = createProgress("from", manifest.document.layers, request.onProgress);
+  const progress = createProgress("from", manifest.document.layers);
+  request.onLayers?.(progress.parts);
   const repoDigest = `${nameOf(reference)}@${manifest.topDigest}`;
   const draft: ImageDraft = {
     name,
@@ -109,6 +105,8 @@ export async function pullImage(context: PullContext, request: PullRequest): Pro
   return { image, reference: repoDigest };
 }
 
+const silent: Access = { note: () => undefined };
+
 /** Fetches an image's manifest again by its digest, or its config where the manifest says how large that is. */
 export async function fetchDocumentAgain(
   context: PullContext,
@@ -120,7 +118,7 @@ export async function fetchDocumentAgain(
   const what = `document ${digest} of image ${image.tags[0] ?? image.id}`;
   let last = new RuntimeError("failed-precondition", `${what}: no registry is known that has it`);
   for (const repoDigest of image.repoDigests) {
-    const session = await openPullSession(context, { job: silent }, parseReference(repoDigest));
+    const session = openSession(await reachRepository(context, silent, parseReference(repoDigest)));
     try {
       if (document !== "manifest") return await readSmallBlob({ session, ...document, what, signal });
       const options = { what, accept, needs: "pull", maxBytes: maxDocumentBytes, signal } as const;
@@ -134,22 +132,28 @@ export async function fetchDocumentAgain(
 }
 
 /**
- * Streams a layer that was here before from the repositories that its image came from, with the node's own credentials.
- * Throws `failed-precondition` where the image came from no registry, else what the last of them answered.
+ * Streams a layer that was here before from the repositories that its image came from, with the node's own credentials
+ * unless `authFor` has others for a registry. Throws `failed-precondition` where the image came from no registry, else
+ * what the last of them answered.
  */
 export async function* fetchAgain(
-  context: PullContext,
+  context: RegistryContext,
   image: Image,
   layer: Descriptor,
   signal: AbortSignal,
+  authFor: (registry: string) => RegistryAuth | undefined = () => undefined,
 ): AsyncGenerator<Uint8Array> {
   const what = `layer ${layer.digest} of image ${image.tags[0] ?? image.id}`;
   let last = new RuntimeError(
     "failed-precondition",
-    `${what}: its compressed form is not kept, and no registry is known that has it`,
+    `${what}: its compressed form is not kept, and no registry is known that has it; with ` +
+      `${keepBlobsSetting} = "all" it is kept from the next pull on`,
   );
   for (const repoDigest of [...image.repoDigests, ...(image.origins ?? [])]) {
-    const session = await openPullSession(context, { job: silent }, parseReference(repoDigest));
+    const origin = parseReference(repoDigest);
+    const auth = authFor(origin.registry);
+    const access = { ...silent, ...(auth && { auth }) };
+    const session = openSession(await reachRepository(context, access, origin));
     let started = false;
     try {
       for await (const chunk of readBlob({ session, ...layer, what, signal })) {
@@ -164,32 +168,6 @@ export async function* fetchAgain(
     }
   }
   throw last;
-}
-
-const silent: Pick<Job, "note"> = { note: () => undefined };
-
-/** A session with the hosts that answer for the registry, and with what each is sent. */
-async function openPullSession(
-  context: PullContext,
-  { auth, job }: { readonly auth?: RegistryAuth; readonly job: Pick<Job, "note"> },
-  { registry, repository }: ImageRef,
-): Promise<Session> {
-  if (auth?.serverAddress && readCredentials(auth, registry).kind === "none") {
-    job.note(`the credentials given are for another server or empty: ${registry} is not sent them`);
-  }
-  const route = await context.mirrors.routeOf(registry);
-  for (const warning of route.warnings) job.note(warning);
-  return openSession({
-    http: context.http,
-    policy: context.policy,
-    registry,
-    repository,
-    route,
-    credentialsOf: (endpoint) => chooseCredentials(endpoint, registry, auth, context.stored),
-    note: (text) => {
-      job.note(text);
-    },
-  });
 }
 
 /** A layer's bytes; once more from other hosts where what came did not have its digest. */

@@ -75,11 +75,26 @@ function readDigest(text: string, invalid: (why: string) => RuntimeError): Diges
 function splitName(name: string): { registry: string; repository: string } {
   const slash = name.indexOf("/");
   const first = slash < 0 ? "" : name.slice(0, slash);
-  const isHost = /[.:[]/.test(first) || first === "localhost" || first !== first.toLowerCase();
+  const isHost = looksLikeHost(first);
   const registry = isHost ? normaliseRegistry(first) : "docker.io";
   const rest = isHost ? name.slice(slash + 1) : name;
   const repository = registry === "docker.io" && !rest.includes("/") ? `library/${rest}` : rest;
   return { registry, repository };
+}
+
+function looksLikeHost(text: string): boolean {
+  return /[.:[]/.test(text) || text === "localhost" || text !== text.toLowerCase();
+}
+
+/** True for the name of a registry, which no user of Docker Hub can have. */
+export function isRegistryHost(text: string): boolean {
+  return looksLikeHost(text) && domain.test(text);
+}
+
+/** The registry of `HOST`, `HOST/PREFIX` or, for Docker Hub, `PREFIX`. */
+export function registryOfQuery(query: string): string {
+  const first = query.split("/", 1)[0] ?? "";
+  return isRegistryHost(first) ? normaliseRegistry(first) : "docker.io";
 }
 
 /** Docker Hub's other names become `docker.io`. */

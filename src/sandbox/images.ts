@@ -1,6 +1,6 @@
 import { hasCode } from "../core/errors.ts";
 import type { Image } from "../core/image.ts";
-import type { ImageStore, RegistryAuth } from "../images/index.ts";
+import type { ImageStore, RegistryAuth, SearchRequest, SearchResult } from "../images/index.ts";
 import type { JobJournal } from "../store/index.ts";
 
 /** Images, as the CRI's handlers see them: the store's, with jobs around changes. */
@@ -24,8 +24,8 @@ export class Images {
         reference,
         ...(auth === undefined ? {} : { auth }),
         job,
-        onProgress: (layers) => {
-          job.progress(layers);
+        onLayers: (look) => {
+          job.progress(look);
         },
         signal: AbortSignal.any([job.signal, takenBack(signal)]),
       });
@@ -54,6 +54,39 @@ export class Images {
     return this.#jobs.run({ kind: "ImageFromHost", subject: reference, kept: "journal" }, signal, (job) =>
       this.#store.fromHost({ name: reference, binaries, job, signal: AbortSignal.any([job.signal, signal]) }),
     );
+  }
+
+  /** Gives an image a further name. */
+  async tag(source: string, target: string, signal: AbortSignal): Promise<Image> {
+    const request = { kind: "TagImage", subject: source, arguments: { target }, kept: "journal" } as const;
+    return this.#jobs.run(request, signal, () => this.#store.tag(source, target));
+  }
+
+  /** Sends an image to a registry; gives repository and digest. */
+  async push(
+    source: string,
+    target: string,
+    auth: RegistryAuth | undefined,
+    signal: AbortSignal,
+  ): Promise<string> {
+    const request = { kind: "PushImage", subject: source, arguments: { target }, kept: "journal" } as const;
+    return this.#jobs.run(request, signal, (job) =>
+      this.#store.push({
+        source,
+        ...(target === "" ? {} : { target }),
+        ...(auth === undefined ? {} : { auth }),
+        job,
+        onLayers: (look) => {
+          job.progress(look);
+        },
+        signal: AbortSignal.any([job.signal, signal]),
+      }),
+    );
+  }
+
+  /** Asks a registry for its repositories, or for the tags of one. */
+  search(request: SearchRequest): Promise<SearchResult> {
+    return this.#store.search(request);
   }
 
   /** Removes an image with all its names; layers that containers use stay until those are gone. */

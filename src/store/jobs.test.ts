@@ -102,12 +102,13 @@ test("jobs: progress shows while a job runs, and is neither on disk nor with wha
   await using fixture = await openJournal();
   const gate = Promise.withResolvers<undefined>();
   const layer = { name: "a", stage: "transferring", peer: "r", totalBytes: 2, bytesPerSecond: 1 };
+  let doneBytes = 0;
   const running = fixture.journal.run(request, never, async (job) => {
-    job.progress([{ ...layer, doneBytes: 0 }]);
-    job.progress([{ ...layer, doneBytes: 1 }]);
+    job.progress(() => [{ ...layer, doneBytes }]);
     await gate.promise;
   });
   while (fixture.journal.list()[0]?.progress === undefined) await new Promise(setImmediate);
+  doneBytes = 1;
   assert.deepEqual(fixture.journal.list()[0]?.progress, [{ ...layer, doneBytes: 1 }]);
   const crashed = await fixture.reopen();
   await crashed.load();

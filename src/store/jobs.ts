@@ -48,8 +48,8 @@ export interface JobRecord {
 
 /** A job that can also tell how far it is. */
 export interface ReportingJob extends Job {
-  /** Replaces what `berth jobs` shows of its parts; kept in memory alone. */
-  progress(parts: readonly PartProgress[]): void;
+  /** Gives what tells how far its parts are: asked whenever the job is listed, until it ends. */
+  progress(look: () => readonly PartProgress[]): void;
 }
 
 /** What to run, and how it is found again. */
@@ -70,6 +70,7 @@ const maxNotesPerStage = 64;
 
 interface Running {
   record: JobRecord;
+  look?: () => readonly PartProgress[];
   readonly abort: AbortController;
   readonly outcome: Promise<unknown>;
 }
@@ -129,7 +130,9 @@ export class JobJournal {
   /** Jobs, newest first: those that run, then those that ended. */
   list(): readonly JobRecord[] {
     const { journal, memory } = this.#ended;
-    const running = [...this.#running.values()].map(({ record }) => record);
+    const running = [...this.#running.values()].map(({ record, look }): JobRecord =>
+      look === undefined ? record : { ...record, progress: look() },
+    );
     return [...running, ...journal.values(), ...memory.values()].sort((a, b) =>
       a.startedAt < b.startedAt ? 1 : a.startedAt > b.startedAt ? -1 : 0,
     );
@@ -194,8 +197,7 @@ export class JobJournal {
   }
 
   async #end(running: Running, request: JobRequest, outcome: Partial<JobRecord>): Promise<void> {
-    const { progress: _progress, ...kept } = running.record;
-    const record: JobRecord = { ...kept, ...outcome, endedAt: this.#clock() };
+    const record: JobRecord = { ...running.record, ...outcome, endedAt: this.#clock() };
     running.record = record;
     this.#running.delete(record.id);
     if (request.key !== undefined) this.#byKey.delete(request.key);
@@ -243,8 +245,8 @@ export class JobJournal {
         if (stage === undefined || stage.notes.length >= maxNotesPerStage) return;
         amendStage(running, index, { notes: [...stage.notes, text.slice(0, maxJobNoteBytes)] });
       },
-      progress: (parts) => {
-        running.record = { ...running.record, progress: parts };
+      progress: (look) => {
+        running.look = look;
       },
     };
   }

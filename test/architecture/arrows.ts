@@ -26,7 +26,12 @@ export const arrows: Readonly<Record<string, Arrows>> = {
   "src/cdi": { folders: ["src/core"], packages: ["yaml"] },
   "src/host": { folders: ["src/core", "src/oci", "src/shim/client", "src/sys"] },
   "src/store": { folders: ["src/core"], packages: ["level"] },
-  "src/images": { folders: ["src/core", "src/sys", "src/store"], packages: ["smol-toml", "undici"] },
+  "src/images": {
+    folders: ["src/core", "src/sys", "src/store"],
+    packages: ["smol-toml", "undici"],
+    // The command line reads names and Docker's config.json as the caller: the store with it would slow its start.
+    doors: ["index.ts", "client.ts"],
+  },
   "src/cni": { folders: ["src/core", "src/sys", "src/store"] },
   "src/shim/protocol": { folders: [], types: ["src/core"], doors: ["*"] },
   "src/shim/client": { folders: ["src/core", "src/shim/protocol"] },
@@ -62,7 +67,7 @@ export const arrows: Readonly<Record<string, Arrows>> = {
     doors: ["index.ts", "client.ts"],
   },
   "src/cli": {
-    folders: ["src/core", "src/config", "src/cri", "src/cri/types"],
+    folders: ["src/core", "src/config", "src/cri", "src/cri/types", "src/images"],
     packages: ["@grpc/grpc-js", "@grpc/proto-loader"],
     doors: [],
   },

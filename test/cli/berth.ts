@@ -28,9 +28,18 @@ export class Berth {
 
   /** Starts it on a terminal of its own; what script(1) is given is typed there. */
   startOnTerminal(...args: readonly string[]): ChildProcess {
+    return this.#onTerminal("dumb", args);
+  }
+
+  /** As {@link startOnTerminal}, on one whose cursor can be moved. */
+  startOnScreen(...args: readonly string[]): ChildProcess {
+    return this.#onTerminal("xterm", args);
+  }
+
+  #onTerminal(terminal: string, args: readonly string[]): ChildProcess {
     const command = [program, ...args].map((arg) => `'${arg}'`).join(" ");
     return spawn("script", ["--quiet", "--return", "--command", command, "/dev/null"], {
-      env: { ...process.env, BERTH_SOCKET: this.#socket, TERM: "dumb" },
+      env: { ...process.env, BERTH_SOCKET: this.#socket, TERM: terminal },
     });
   }
 

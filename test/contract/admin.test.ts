@@ -26,6 +26,9 @@ describe("admin.proto", () => {
       ["/berth.v1.Admin/ExportContainer", false, true],
       ["/berth.v1.Admin/CommitContainer", false, false],
       ["/berth.v1.Admin/ImportRootfs", true, false],
+      ["/berth.v1.Admin/TagImage", false, false],
+      ["/berth.v1.Admin/PushImage", false, false],
+      ["/berth.v1.Admin/SearchRegistry", false, false],
       ["/berth.v1.Admin/ContainerExec", true, true],
     ]);
   });

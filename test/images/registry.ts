@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createTlsServer, type ServerOptions } from "node:https";
 import type { AddressInfo } from "node:net";
@@ -27,6 +27,11 @@ export interface TestRegistry extends AsyncDisposable {
   /** Serves bytes under a digest that may not be theirs. */
   putBlobAs(digest: string, bytes: Uint8Array): void;
   putManifest(repository: string, tag: string, bytes: Uint8Array, mediaType: string): string;
+  /** What it has under a digest, pushed or put in. */
+  blob(digest: string): Uint8Array | undefined;
+  manifest(repository: string, tag: string): Uint8Array | undefined;
+  /** Uploads that were begun and neither finished nor cancelled. */
+  readonly uploads: ReadonlyMap<string, Uint8Array>;
 }
 
 export function sha256(bytes: Uint8Array): string {
@@ -37,6 +42,7 @@ export function sha256(bytes: Uint8Array): string {
 export async function startRegistry(tls?: ServerOptions): Promise<TestRegistry> {
   const blobs = new Map<string, Uint8Array>();
   const manifests = new Map<string, { bytes: Uint8Array; mediaType: string }>();
+  const uploads = new Map<string, Uint8Array>();
   const seen: SeenRequest[] = [];
   const registry = { trick: (() => false) as Trick };
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
@@ -44,6 +50,10 @@ export async function startRegistry(tls?: ServerOptions): Promise<TestRegistry> 
     const { authorization, range } = request.headers;
     seen.push({ method: request.method ?? "", url, authorization, range, headers: request.headers });
     if (registry.trick(request, response)) return;
+    if (!["GET", "HEAD"].includes(request.method ?? "") || url.includes("/uploads/")) {
+      void receive({ blobs, manifests, uploads }, request, response);
+      return;
+    }
     const [, repository, kind, name] = /^\/v2\/(.+)\/(manifests|blobs)\/([^/?]+)(?:\?|$)/.exec(url) ?? [];
     const manifest = kind === "manifests" ? manifests.get(`${repository ?? ""}@${name ?? ""}`) : undefined;
     const blob = kind === "blobs" ? blobs.get(name ?? "") : undefined;
@@ -60,6 +70,9 @@ export async function startRegistry(tls?: ServerOptions): Promise<TestRegistry> 
   return Object.assign(registry, {
     host: `127.0.0.1:${port}`,
     seen,
+    uploads,
+    blob: (digest: string) => blobs.get(digest),
+    manifest: (repository: string, tag: string) => manifests.get(`${repository}@${tag}`)?.bytes,
     putBlob: (bytes: Uint8Array) => {
       blobs.set(sha256(bytes), bytes);
       return sha256(bytes);
@@ -75,6 +88,81 @@ export async function startRegistry(tls?: ServerOptions): Promise<TestRegistry> 
       await new Promise((resolve) => server.close(resolve));
     },
   });
+}
+
+interface Contents {
+  readonly blobs: Map<string, Uint8Array>;
+  readonly manifests: Map<string, { bytes: Uint8Array; mediaType: string }>;
+  readonly uploads: Map<string, Uint8Array>;
+}
+
+/** Takes a push, as the distribution spec has it. */
+async function receive(
+  { blobs, manifests, uploads }: Contents,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const url = new URL(request.url ?? "", "http://registry");
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+  } catch {
+    return;
+  }
+  const body = Buffer.concat(chunks);
+  const tag = /^\/v2\/(.+)\/manifests\/([^/]+)$/.exec(url.pathname);
+  if (tag !== null) {
+    const mediaType = request.headers["content-type"] ?? "";
+    for (const name of [tag[2] ?? "", sha256(body)]) {
+      manifests.set(`${tag[1] ?? ""}@${name}`, { bytes: body, mediaType });
+    }
+    response.writeHead(201, { "docker-content-digest": sha256(body) }).end();
+    return;
+  }
+  const [, base = "", id = ""] = /^(\/v2\/.+\/blobs\/uploads\/)([^/]*)$/.exec(url.pathname) ?? [];
+  if (request.method === "POST") {
+    const mount = url.searchParams.get("mount");
+    if (mount !== null && blobs.has(mount)) {
+      response.writeHead(201, { location: url.pathname.replace("uploads/", mount) }).end();
+      return;
+    }
+    const fresh = randomUUID();
+    uploads.set(fresh, Buffer.alloc(0));
+    response.writeHead(202, { location: `${base}${fresh}?state=1` }).end();
+    return;
+  }
+  const before = uploads.get(id);
+  if (before === undefined) {
+    response.writeHead(404).end(JSON.stringify({ errors: [{ code: "BLOB_UPLOAD_UNKNOWN" }] }));
+    return;
+  }
+  const bytes = Buffer.concat([before, body]);
+  const headers = {
+    location: `${base}${id}?state=${bytes.length}`,
+    range: `0-${Math.max(0, bytes.length - 1)}`,
+  };
+  if (request.method === "GET") {
+    response.writeHead(204, headers).end();
+  } else if (request.method === "DELETE") {
+    uploads.delete(id);
+    response.writeHead(204).end();
+  } else if (request.method === "PATCH") {
+    const from = Number(/^(\d+)-\d+$/.exec(request.headers["content-range"] ?? "0-0")?.[1]);
+    if (from !== before.length) {
+      response.writeHead(416, headers).end();
+      return;
+    }
+    uploads.set(id, bytes);
+    response.writeHead(202, headers).end();
+  } else if (sha256(bytes) === url.searchParams.get("digest")) {
+    uploads.delete(id);
+    blobs.set(sha256(bytes), bytes);
+    response.writeHead(201, { location: base.replace("uploads/", sha256(bytes)) }).end();
+  } else {
+    response
+      .writeHead(400)
+      .end(JSON.stringify({ errors: [{ code: "DIGEST_INVALID", message: "not its digest" }] }));
+  }
 }
 
 function send(request: IncomingMessage, response: ServerResponse, bytes: Uint8Array, type: string): void {

@@ -1,5 +1,6 @@
 import type { Image } from "../../core/image.ts";
 import { parseImageUser } from "../../oci/index.ts";
+import type { RegistryAuth__Output } from "../types/berth/v1/RegistryAuth.ts";
 import type { AuthConfig__Output } from "../types/runtime/v1/AuthConfig.ts";
 import type { Image as ImageProto } from "../types/runtime/v1/Image.ts";
 import type { RegistryAuth } from "../../images/index.ts";
@@ -22,13 +23,15 @@ export function imageToProto(image: Image): ImageProto {
   };
 }
 
-/** Credentials of one pull; absent where the request has none. */
-export function authFromProto(proto: AuthConfig__Output | null): RegistryAuth | undefined {
+/** Credentials of one request, in the CRI's form or our own; absent where it has none. */
+export function authFromProto(
+  proto: AuthConfig__Output | RegistryAuth__Output | null,
+): RegistryAuth | undefined {
   if (proto === null || Object.values(proto).every((value) => value === "")) return undefined;
   return {
     username: proto.username,
     password: proto.password,
-    auth: proto.auth,
+    ...("auth" in proto && { auth: proto.auth }),
     serverAddress: proto.server_address,
     identityToken: proto.identity_token,
     registryToken: proto.registry_token,

@@ -4,26 +4,41 @@ import type { HostCredentials } from "./credentials.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { aborted, describeBody, statusError, unreachable } from "./failure.ts";
 import { mayFollow, type HostPolicy } from "./hosts.ts";
-import { readErrorText, type Answer, type Http } from "./http.ts";
+import { readErrorText, type Answer, type Http, type Method } from "./http.ts";
 import { backoffMs, isConnectTimeout, isTransient, maxAttempts, pause, retryAfterMs } from "./retry.ts";
 import { basicHeader, fetchToken } from "./token.ts";
 import { withoutClient } from "./transport.ts";
+import type { UploadBody } from "./upload-body.ts";
 
 const maxRedirects = 5;
 /** Answers of 401 within one request: the first asks for credentials, the second may be an expired token. */
 const maxChallenges = 2;
 
-/** One repository on one host with one caller's credentials; tokens are kept for its lifetime and not shared. */
+/** One host with one caller's credentials; tokens are kept for its lifetime and not shared. */
 export interface HostSession {
   readonly endpoint: Endpoint;
-  /** Gets a path below `<root>/<repository>/`; only 2xx comes back, all else is thrown, naming `what`. */
-  get(path: string, options: HostGetOptions): Promise<Answer>;
+  /**
+   * Sends to a path below `<root>/<repository>/`, or to a URL that the host itself gave. What is neither 2xx nor
+   * among `passes` is thrown, naming `what`.
+   */
+  send(target: string | URL, request: HostRequest): Promise<HostAnswer>;
 }
 
-export interface HostGetOptions {
+/** An answer, and the URL that gave it after redirects. */
+export interface HostAnswer {
+  readonly answer: Answer;
+  readonly sender: URL;
+}
+
+export interface HostRequest {
   /** Begins the text of errors, such as `layer sha256:… of registry/name:tag`. */
   readonly what: string;
+  /** GET where absent. */
+  readonly method?: Method;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: UploadBody;
+  /** Statuses besides 2xx that are handed back. */
+  readonly passes?: readonly number[];
   /** Tries before a failure that may pass is final: fewer where another host can be asked. */
   readonly attempts: number;
   readonly signal: AbortSignal;
@@ -35,6 +50,8 @@ export interface HostTarget {
   readonly policy: HostPolicy;
   readonly endpoint: Endpoint;
   readonly repository: string;
+  /** What tokens are asked for where the host does not say. */
+  readonly scope: string;
   readonly credentials: HostCredentials;
 }
 
@@ -47,7 +64,7 @@ export function openHostSession(target: HostTarget): HostSession {
     given.kind === "bearer" ? { authorization: `Bearer ${given.token}` } : {};
 
   /** Answers a 401 with what its challenge asks for; throws where there is nothing to answer with. */
-  const authenticate = async (answer: Answer, options: HostGetOptions): Promise<void> => {
+  const authenticate = async (answer: Answer, options: HostRequest): Promise<void> => {
     const header = answer.headers["www-authenticate"];
     const challenges = parseChallenges(Array.isArray(header) ? header.join(", ") : (header ?? ""));
     const detail = describeBody(await readErrorText(answer));
@@ -67,12 +84,12 @@ export function openHostSession(target: HostTarget): HostSession {
     }
   };
 
-  const attempt = async (url: URL, options: HostGetOptions): Promise<Answer> => {
+  const attempt = async (url: URL, options: HostRequest): Promise<HostAnswer> => {
     for (let challenges = 0; ; challenges++) {
       const { answer, sender } = await follow(target, url, state.authorization, options);
-      if (answer.statusCode !== 401) return answer;
+      if (answer.statusCode !== 401) return { answer, sender };
       // The challenge of a host that we were sent to could name a token server of its own (CVE-2020-15157).
-      if (sender.origin !== url.origin || challenges === maxChallenges) {
+      if (sender.origin !== endpoint.root.origin || challenges === maxChallenges) {
         throw statusError(options.what, sender.host, 401, describeBody(await readErrorText(answer)));
       }
       await authenticate(answer, options);
@@ -81,21 +98,30 @@ export function openHostSession(target: HostTarget): HostSession {
 
   return {
     endpoint,
-    get: async (path, options) => {
-      const url = new URL(`${target.repository}/${path}`, endpoint.root);
-      if (endpoint.mirrorOf !== undefined) url.searchParams.set("ns", endpoint.mirrorOf);
+    send: async (to, options) => {
+      const url = urlOf(target, to, options);
       for (let tried = 1; ; tried++) {
-        const answer = await translate(target, options, tried, () => attempt(url, options));
-        if (answer === undefined) {
+        const reply = await translate(target, options, tried, () => attempt(url, options));
+        if (reply === undefined) {
           await waitOrAbort(backoffMs(tried, Math.random()), options);
-        } else if (answer.statusCode >= 200 && answer.statusCode < 300) {
-          return answer;
-        } else {
-          await waitOrThrow(host, options, tried, answer);
+          continue;
         }
+        const { statusCode } = reply.answer;
+        if ((statusCode >= 200 && statusCode < 300) || options.passes?.includes(statusCode)) return reply;
+        await waitOrThrow(host, options, tried, reply.answer);
       }
     },
   };
+}
+
+/** The URL of a path; one that the host gave has to be one that it may redirect to. */
+function urlOf({ endpoint, policy, repository }: HostTarget, to: string | URL, { what }: HostRequest): URL {
+  const url = typeof to === "string" ? new URL(`${repository}/${to}`, endpoint.root) : new URL(to);
+  if (!mayFollow(endpoint.root, url, policy)) throw notFollowed(what, endpoint.host, url.origin);
+  if (endpoint.mirrorOf !== undefined && typeof to === "string") {
+    url.searchParams.set("ns", endpoint.mirrorOf);
+  }
+  return url;
 }
 
 /**
@@ -106,21 +132,22 @@ async function follow(
   target: HostTarget,
   start: URL,
   authorization: string | undefined,
-  { what, headers, signal }: HostGetOptions,
-): Promise<{ readonly answer: Answer; readonly sender: URL }> {
+  { what, method = "GET", headers, body, signal }: HostRequest,
+): Promise<HostAnswer> {
   let url = start;
-  const { transport, headers: configured } = target.endpoint;
+  const { transport, headers: configured, root } = target.endpoint;
   const own = { ...configured, ...headers, ...(authorization && { authorization }) };
-  let trusted = true;
+  let trusted = start.origin === root.origin;
   for (let redirects = 0; ; redirects++) {
     const answer = await target.http.send(url, {
-      method: "GET",
+      method,
       headers: trusted ? own : { ...headers },
+      ...(body && { body }),
       transport: trusted ? transport : withoutClient(transport),
       signal,
     });
     const location = answer.headers["location"];
-    if (answer.statusCode < 300 || answer.statusCode > 399 || typeof location !== "string") {
+    if (!isRedirect(method, answer.statusCode) || typeof location !== "string") {
       return { answer, sender: url };
     }
     await answer.body.dump({ limit: 16 * 1024, signal });
@@ -132,24 +159,33 @@ async function follow(
       );
     }
     if (next === null || !mayFollow(url, next, target.policy)) {
-      const shown = JSON.stringify(next?.origin ?? location.slice(0, 200));
-      throw new RuntimeError(
-        "unavailable",
-        `${what}: ${url.host} redirects to ${shown}, which is not followed`,
-      );
+      throw notFollowed(what, url.host, next?.origin ?? location.slice(0, 200));
     }
     trusted &&= next.origin === start.origin;
     url = next;
   }
 }
 
+/** Those that keep the method (RFC 9110 15.4); a GET remains one with all of them. */
+function isRedirect(method: Method, status: number): boolean {
+  if (method === "GET" || method === "HEAD") return status >= 300 && status <= 399;
+  return status === 307 || status === 308;
+}
+
+function notFollowed(what: string, host: string, to: string): RuntimeError {
+  return new RuntimeError(
+    "unavailable",
+    `${what}: ${host} redirects to ${JSON.stringify(to)}, which is not followed`,
+  );
+}
+
 /** Runs a try; undefined where its connection failed and another try is due. */
 async function translate(
   { http, endpoint }: HostTarget,
-  options: HostGetOptions,
+  options: HostRequest,
   tried: number,
-  run: () => Promise<Answer>,
-): Promise<Answer | undefined> {
+  run: () => Promise<HostAnswer>,
+): Promise<HostAnswer | undefined> {
   try {
     return await run();
   } catch (thrown) {
@@ -164,12 +200,7 @@ async function translate(
 }
 
 /** 408, 429 and 5xx are tried again after the time that the server asks for; everything else is final. */
-async function waitOrThrow(
-  host: string,
-  options: HostGetOptions,
-  tried: number,
-  answer: Answer,
-): Promise<void> {
+async function waitOrThrow(host: string, options: HostRequest, tried: number, answer: Answer): Promise<void> {
   const status = answer.statusCode;
   const failure = statusError(options.what, host, status, describeBody(await readErrorText(answer)));
   if ((status !== 408 && status !== 429 && status < 500) || tried >= options.attempts) throw failure;
@@ -178,7 +209,7 @@ async function waitOrThrow(
   await waitOrAbort(asked ?? backoffMs(tried, Math.random()), options);
 }
 
-async function waitOrAbort(delayMs: number, { what, signal }: HostGetOptions): Promise<void> {
+async function waitOrAbort(delayMs: number, { what, signal }: HostRequest): Promise<void> {
   try {
     await pause(delayMs, signal);
   } catch (thrown) {

@@ -4,6 +4,7 @@ import { RuntimeError } from "../../core/errors.ts";
 import { paced } from "./pace.ts";
 import type { ProxyChooser } from "./proxy.ts";
 import { machineRoots, plainTransport, secureContextOf, type Transport } from "./transport.ts";
+import { sendWatched, type UploadBody } from "./upload-body.ts";
 
 /** An HTTP answer; its body must be read or dumped. */
 export type Answer = Dispatcher.ResponseData;
@@ -16,10 +17,12 @@ export interface Http {
   close(): Promise<void>;
 }
 
+export type Method = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
+
 export interface SendOptions {
-  readonly method: "GET" | "POST";
+  readonly method: Method;
   readonly headers: Readonly<Record<string, string | string[]>>;
-  readonly body?: string;
+  readonly body?: string | UploadBody;
   /** TLS with the machine's authorities where absent. */
   readonly transport?: Transport;
   readonly signal: AbortSignal;
@@ -30,6 +33,9 @@ const maxConnectionsPerHost = 8;
 const maxHeaderBytes = 32 * 1024;
 /** Kinds of connection that are kept for reuse; one that is dropped closes by itself when its last request is done. */
 const maxDispatchers = 64;
+
+/** Stall times that a server may take to confirm a body: it hashes, and perhaps moves, gigabytes. */
+const stallsForAnswer = 10;
 
 /** How long a registry may stay silent. */
 export interface HttpTimeouts {
@@ -82,14 +88,25 @@ export function openHttp(timeouts: HttpTimeouts, proxyFor: ProxyChooser): Http {
   };
 
   return {
-    send: (url, options) =>
-      request(url, {
-        dispatcher: dispatcherFor(url.protocol, options.transport ?? plainTransport, proxyFor(url)),
-        method: options.method,
-        headers: { "user-agent": "berth", ...options.headers },
-        body: options.body ?? null,
-        signal: options.signal,
-      }),
+    send: (url, { method, headers, body, transport, signal }) => {
+      const common = {
+        dispatcher: dispatcherFor(url.protocol, transport ?? plainTransport, proxyFor(url)),
+        method,
+        headers: { "user-agent": "berth", ...headers },
+      };
+      if (typeof body !== "object") return request(url, { ...common, body: body ?? null, signal });
+      const limits = { ...timeouts, answerTimeoutMs: timeouts.stallTimeoutMs * stallsForAnswer };
+      return sendWatched(body, limits, signal, (stream, watched) =>
+        request(url, {
+          ...common,
+          headers: { ...common.headers, "content-length": String(body.sizeBytes) },
+          body: stream,
+          // undici's own clock runs while a large body is under way.
+          headersTimeout: 0,
+          signal: watched,
+        }),
+      );
+    },
     proxyOf: (url) => proxyFor(url)?.host,
     close: async () => {
       await Promise.all([...dispatchers.values()].map((dispatcher) => dispatcher.destroy()));

@@ -32,6 +32,8 @@ export interface GetOptions {
   /** Begins the text of errors, such as `layer sha256:… of registry/name:tag`. */
   readonly what: string;
   readonly needs: Capability;
+  /** GET where absent. */
+  readonly method?: "GET" | "HEAD";
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
 }
@@ -50,9 +52,10 @@ export interface SessionTarget {
 
 /** Opens a session; nothing is sent before the first get. */
 export function openSession(target: SessionTarget): Session {
-  const { registry, route, note } = target;
+  const { registry, repository, route, note } = target;
+  const scope = `repository:${repository}:pull`;
   const hosts = route.endpoints.map((endpoint) =>
-    openHostSession({ ...target, endpoint, credentials: target.credentialsOf(endpoint) }),
+    openHostSession({ ...target, scope, endpoint, credentials: target.credentialsOf(endpoint) }),
   );
   const left = new Map<Endpoint, string>();
   /** Those whose lack of something was noted: it is once, not for every layer. */
@@ -91,7 +94,8 @@ export function openSession(target: SessionTarget): Session {
       const isLast = index === candidates.length - 1;
       const attempts = isLast ? maxAttempts : attemptsBeforeNext;
       try {
-        return { from: host.endpoint, answer: await host.get(path, { ...options, attempts }) };
+        const { answer } = await host.send(path, { ...options, attempts });
+        return { from: host.endpoint, answer };
       } catch (thrown) {
         if (!(thrown instanceof RuntimeError) || thrown.code === "aborted") throw thrown;
         if (isLast) throw withEarlier(thrown, failures);
@@ -106,6 +110,18 @@ export function openSession(target: SessionTarget): Session {
   };
 
   return { registry, get, leave };
+}
+
+/** The one host that an image is pushed to: the first of the registry's that may be. Nothing is sent yet. */
+export function openPushSession(target: SessionTarget): HostSession {
+  const { registry, repository, route } = target;
+  const endpoint = route.endpoints.find((one) => one.capabilities.has("push"));
+  if (endpoint === undefined) {
+    const text = `no host of ${route.folder ?? registry} may be pushed to`;
+    throw new RuntimeError("failed-precondition", text);
+  }
+  const scope = `repository:${repository}:pull,push`;
+  return openHostSession({ ...target, scope, endpoint, credentials: target.credentialsOf(endpoint) });
 }
 
 function can(endpoint: Endpoint, needs: Capability): boolean {

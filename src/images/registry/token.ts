@@ -14,7 +14,8 @@ export interface TokenRequest {
   readonly policy: HostPolicy;
   /** The host that sent the challenge. */
   readonly endpoint: Endpoint;
-  readonly repository: string;
+  /** What the token is for, where the challenge does not say: `repository:library/busybox:pull`. */
+  readonly scope: string;
   readonly challenge: Challenge;
   readonly credentials: Credentials;
   readonly signal: AbortSignal;
@@ -27,7 +28,7 @@ export interface TokenRequest {
  */
 export async function fetchToken(asked: TokenRequest): Promise<string> {
   const realm = readRealm(asked);
-  const what = `token for ${asked.repository}`;
+  const what = `token for ${asked.scope}`;
   const post = asked.credentials.kind === "refresh-token";
   const { headers, transport, root } = asked.endpoint;
   const answer = await asked.http.send(post ? realm : withQuery(realm, asked), {
@@ -62,8 +63,8 @@ function readRealm({ challenge, endpoint, policy }: TokenRequest): URL {
   return realm;
 }
 
-function scopeOf({ challenge, repository }: TokenRequest): string {
-  return challenge.parameters["scope"] ?? `repository:${repository}:pull`;
+function scopeOf({ challenge, scope }: TokenRequest): string {
+  return challenge.parameters["scope"] ?? scope;
 }
 
 function withQuery(realm: URL, asked: TokenRequest): URL {
