@@ -189,6 +189,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
         containers,
         images,
         jobs,
+        clock: systemClock,
       }),
   };
   const backend = createSandboxBackend(containers, pods);
@@ -207,7 +208,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
         streaming,
         measuring,
         logger,
-        inspection: new Inspection(paths, networks),
+        inspection: new Inspection(deps),
         runtimeVersion: version,
       }),
     ),

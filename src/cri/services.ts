@@ -158,7 +158,7 @@ export function createServices(deps: ServicesDeps): Services {
       ...notable("PullImage", pullImage(images)),
       ...notable("RemoveImage", removeImage(images)),
       ...routine("ListImages", listImages(images)),
-      ...routine("ImageStatus", imageStatus(images)),
+      ...routine("ImageStatus", imageStatus(images, inspection)),
       ...stream("StreamImages", streamImages(images), (items) => ({ images: items })),
       ...routine("ImageFsInfo", imageFsInfo(images, layers)),
     },

@@ -1,7 +1,10 @@
+import type { Clock } from "../core/clock.ts";
 import type { JobJournal } from "../store/index.ts";
 import type { Containers } from "./containers.ts";
 import type { Images } from "./images.ts";
+import { runningJobs } from "./job-summaries.ts";
 import type { Pods } from "./pods.ts";
+import { redacted } from "./redacted.ts";
 
 /** What a description of the daemon is made from. */
 export interface DaemonFacts {
@@ -14,26 +17,29 @@ export interface DaemonFacts {
   readonly containers: Containers;
   readonly images: Images;
   readonly jobs: JobJournal;
+  readonly clock: Clock;
 }
 
 /** The daemon as a person who debugs it wants to see it: the keys are those that api/berth/v1/admin.proto names. */
 export function describeDaemon(facts: DaemonFacts): Readonly<Record<string, unknown>> {
   const { config } = facts;
+  const jobs = facts.jobs.list();
   return {
     version: facts.version,
     node_version: process.version,
     build_id: facts.build,
     boot_id: facts.bootId,
     pid: process.pid,
-    config,
+    config: redacted(config),
     kernel_checks: facts.checks,
     paths: { root: config["root"], state: config["state"], socket: config["socket"] },
     counts: {
       pods: countBy(facts.pods.list({ id: "", labels: {} })),
       containers: countBy(facts.containers.list({ id: "", podId: "", labels: {} })),
       images: facts.images.list().length,
-      jobs: countBy(facts.jobs.list().map(({ state }) => ({ state: { state } }))),
+      jobs: countBy(jobs.map(({ state }) => ({ state: { state } }))),
     },
+    running_jobs: runningJobs(jobs, facts.clock()),
   };
 }
 
