@@ -112,6 +112,29 @@ test("edits: in a user namespace what is bound is seen through its mappings", ()
   );
 });
 
+test("edits: in a user namespace a node with another name on the host is bound", () => {
+  const map = [{ containerID: 0, hostID: 100_000, size: 65_536 }];
+  const before: Spec = { ...spec, linux: { uidMappings: map, gidMappings: map } };
+  const devices = [
+    { path: "/dev/x", hostPath: "/dev/c", permissions: "rw" },
+    { path: "/dev/b", permissions: "r" },
+  ];
+  const { mounts, linux } = edit({ devices }, before);
+  const options = ["bind", "rprivate", "nosuid", "noexec"];
+  assert.deepEqual(mounts?.at(-1), { destination: "/dev/x", type: "bind", source: "/dev/c", options });
+  assert.deepEqual(
+    linux?.devices?.map(({ path }) => path),
+    ["/dev/b"],
+  );
+  assert.deepEqual(
+    linux.resources?.devices?.map(({ major, access }) => [major, access]),
+    [
+      [10, "rw"],
+      [8, "r"],
+    ],
+  );
+});
+
 for (const [what, change, message] of [
   [
     "a node that is missing",

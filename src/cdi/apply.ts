@@ -31,6 +31,10 @@ export function editSpec(spec: Spec, edits: Edits, nodes: HostNodes): Spec {
   }
   const devices = edits.devices.map((edit) => placeDevice(edit, nodes.get(edit.hostPath ?? edit.path), spec));
   const { process, linux = {} } = spec;
+  // In a user namespace no node can be made; the shim binds the host's, which it finds at the device's path alone.
+  const bound = edits.devices.filter(
+    ({ hostPath, path }) => linux.uidMappings && (hostPath ?? path) !== path,
+  );
   return {
     ...spec,
     ...(process === undefined
@@ -42,14 +46,16 @@ export function editSpec(spec: Spec, edits: Edits, nodes: HostNodes): Spec {
             user: { ...process.user, additionalGids: addGids(process.user.additionalGids, edits) },
           },
         }),
-    mounts: edits.mounts.reduce(
-      (mounts, edit) => putMount(mounts, specMount(edit, linux)),
+    mounts: [...bound.map(bindDevice), ...edits.mounts.map((edit) => specMount(edit, linux))].reduce(
+      putMount,
       spec.mounts ?? [],
     ),
     ...(edits.hooks.length === 0 ? {} : { hooks: addHooks(spec.hooks, edits.hooks) }),
     linux: {
       ...linux,
-      devices: devices.reduce(putDevice, linux.devices ?? []),
+      devices: devices
+        .filter(({ path }) => !bound.some((edit) => posix.resolve("/", edit.path) === path))
+        .reduce(putDevice, linux.devices ?? []),
       resources: {
         ...linux.resources,
         devices: [
@@ -111,6 +117,11 @@ function deviceRule(device: SpecDevice | undefined, access: string): readonly Sp
   if (device === undefined || device.type === "p" || access === "") return [];
   const { type, major = 0, minor = 0 } = device;
   return [{ allow: true, type: type === "b" ? "b" : "c", major, minor, access }];
+}
+
+function bindDevice({ path, hostPath = path }: DeviceEdit): SpecMount {
+  const options = ["bind", "rprivate", "nosuid", "noexec"];
+  return { destination: posix.resolve("/", path), type: "bind", source: hostPath, options };
 }
 
 /** Bound where nothing else is said. In a user namespace what is bound is seen through its mappings, as volumes are. */

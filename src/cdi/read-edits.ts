@@ -71,7 +71,7 @@ export function isEmpty(edits: Edits): boolean {
 
 function readDevice(value: unknown, where: string): DeviceEdit {
   const fields = readObject(value, where, known.device);
-  const { hostPath } = fields;
+  const hostPath = readOptionalText(fields["hostPath"], `${where}.hostPath`);
   const type = readOptionalText(fields["type"], `${where}.type`);
   if (type !== undefined && !isDeviceType(type)) bad(`${where}.type`, `${JSON.stringify(type)} is unknown`);
   const number = (name: string, most: number): number | undefined =>
@@ -80,7 +80,7 @@ function readDevice(value: unknown, where: string): DeviceEdit {
   return {
     path: readPath(fields["path"], `${where}.path`),
     permissions: readPermissions(fields["permissions"], `${where}.permissions`),
-    ...given("hostPath", readOptionalText(hostPath, "") && readPath(hostPath, `${where}.hostPath`)),
+    ...given("hostPath", hostPath && readPath(hostPath, `${where}.hostPath`)),
     ...given("type", type),
     ...given("major", number("major", maxDeviceNumber)),
     ...given("minor", number("minor", maxDeviceNumber)),

@@ -162,6 +162,7 @@ for (const [what, text, message] of refused) {
 
 for (const [what, text] of [
   ["a key twice", "kind: a\nkind: b\n"],
+  ["lists in lists without end", "[".repeat(100_000)],
   ["two documents", `${yaml}---\na: b\n`],
   [
     "aliases without end",

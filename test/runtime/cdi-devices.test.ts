@@ -87,7 +87,7 @@ test("cdi: a device's variables, nodes, mounts, groups and hooks reach the conta
   assert.deepEqual(await leftovers(world), clean);
 });
 
-test("cdi: a device by the container's annotation; the pod's annotations come from users and give none", async () => {
+test("cve-2026-53492: cdi devices by the container's annotations alone, not by the pod's, which users write", async () => {
   const annotations = { "cdi.k8s.io/vendor.plugin_1": "vendor.com/gpu=0" };
   await using pod = await TestPod.run(daemon, { annotations });
   assert.equal(await pod.output('echo "$GPU"', { annotations }), "first\n");

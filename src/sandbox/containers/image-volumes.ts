@@ -1,5 +1,5 @@
 import type { ContainerConfig, ContainerMount } from "../../core/container.ts";
-import { RuntimeError } from "../../core/errors.ts";
+import { asRuntimeError, RuntimeError } from "../../core/errors.ts";
 import type { ContainerId } from "../../core/ids.ts";
 import type { Image } from "../../core/image.ts";
 import type { ImageStore } from "../../images/index.ts";
@@ -15,11 +15,8 @@ export function findVolumeImages(images: ImageStore, config: ContainerConfig): V
   for (const mount of config.mounts) {
     if (mount.image === undefined) continue;
     const image = images.resolve(mount.image);
-    if (image === undefined) {
-      // The kubelet knows this error by the first word of its text (cri-api pkg/errors).
-      const text = `ImageVolumeMountFailed: mount ${mount.containerPath}: image ${mount.image} not found`;
-      throw new RuntimeError("not-found", text);
-    }
+    if (image === undefined)
+      throw mountFailed(mount, new RuntimeError("not-found", `image ${mount.image} not found`));
     found.set(mount, image);
   }
   return found;
@@ -47,8 +44,11 @@ export async function holdVolumeImages(
 ): Promise<readonly ImageMount[]> {
   const mounts: ImageMount[] = [];
   for (const [mount, image] of volumes) {
+    const held = await images.hold(containerId, image).catch((thrown: unknown) => {
+      throw mountFailed(mount, asRuntimeError(thrown));
+    });
     mounts.push({
-      ...(await images.hold(containerId, image)),
+      ...held,
       destination: cleanContainerPath(mount.containerPath),
       source: imageMountSource(image.id, mount.imageSubPath),
       subPath: mount.imageSubPath,
@@ -56,4 +56,10 @@ export async function holdVolumeImages(
     });
   }
   return mounts;
+}
+
+/** The kubelet knows this error by the first word of its text (cri-api pkg/errors). */
+function mountFailed({ containerPath }: ContainerMount, cause: RuntimeError): RuntimeError {
+  const text = `ImageVolumeMountFailed: mount ${containerPath}: ${cause.message}`;
+  return new RuntimeError(cause.code, text, { cause });
 }

@@ -12,9 +12,9 @@ import { receiveWithFds, sendWithFds, socketPair } from "../ffi/sockets.ts";
 import type { InitPlan, InitReady } from "../init/init.ts";
 import { runInit } from "../init/init.ts";
 import { decode, encode, jsonArray } from "../json.ts";
-import { type IdMaps, detachRootfs } from "../mounts/overlay.ts";
+import { detachRootfs } from "../mounts/overlay.ts";
 import { planMounts } from "../mounts/plan.ts";
-import { writeIdMaps } from "../mounts/userns.ts";
+import { type IdMaps, writeIdMaps } from "../mounts/userns.ts";
 import {
   checkSecurityModules,
   openProcfs,

@@ -7,10 +7,12 @@ import { mountSetattr, moveMount, openTree } from "../ffi/mounts.ts";
 import { detachedElsewhere } from "./elsewhere.ts";
 import { emptyFolder } from "./filesystems.ts";
 import type { MountOptions } from "./options.ts";
-import type { IdMaps } from "./overlay.ts";
-import { detachOverlay, mapIds } from "./overlay.ts";
+import { detachOverlay } from "./overlay.ts";
 import type { DetachedMount } from "./sources.ts";
+import { idMapsOf } from "./sources.ts";
 import { openInRoot } from "./targets.ts";
+import type { IdMaps } from "./userns.ts";
+import { mapIds } from "./userns.ts";
 
 /** The `type` of a spec's mount that shows an image; what it consists of comes with the request. */
 export const imageMountType = "image";
@@ -30,7 +32,7 @@ export function detachImage(
   try {
     const image = images.find((one) => one.destination === mount.destination && one.source === mount.source);
     if (image === undefined) throw failure("invalid-argument", `no layers of ${mount.source} came along`);
-    const tree = detachTree(image, scratch, label, mapsOf(mount));
+    const tree = detachTree(image, scratch, label, idMapsOf(mount));
     const fd = image.subPath === "" ? tree : detachBelow(tree, image.subPath, scratch);
     mountSetattr(fd, 0, { set: options.set, clear: options.clear, propagation: MS.PRIVATE }, image.source);
     return { fd, isFolder: true };
@@ -45,14 +47,8 @@ function detachTree(image: ImageMount, scratch: string, label: string, maps: IdM
   if (image.lowers.length > 1) return detachOverlay(image, scratch, label, maps);
   const path = `${image.layersDir}/${only}`;
   const fd = openTree(AT.FDCWD, path, OPEN_TREE_CLONE);
-  if (maps !== undefined) mapIds(fd, maps, path);
+  if (maps !== undefined) mapIds(fd, maps, 0, path);
   return fd;
-}
-
-function mapsOf({ uidMappings = [], gidMappings = [] }: SpecMount): IdMaps | undefined {
-  if (uidMappings.length === 0 && gidMappings.length === 0) return undefined;
-  if (uidMappings.length > 0 && gidMappings.length > 0) return { uids: uidMappings, gids: gidMappings };
-  throw failure("invalid-argument", "an id-mapped mount needs uidMappings and gidMappings");
 }
 
 /**

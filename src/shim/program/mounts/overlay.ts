@@ -1,18 +1,13 @@
 import type { SpecIdMapping } from "../../../core/oci-runtime-spec.ts";
 import type { RootfsSource } from "../../protocol/messages.ts";
-import { AT, MOUNT_ATTR, MS, O, OPEN_TREE_CLONE } from "../ffi/constants.ts";
+import { AT, MS, O, OPEN_TREE_CLONE } from "../ffi/constants.ts";
 import { failure, sysError } from "../ffi/error.ts";
 import { close, open } from "../ffi/files.ts";
 import { C } from "../ffi/libc.ts";
 import { fsconfig, fsmount, fsopen, mount, mountSetattr, openTree } from "../ffi/mounts.ts";
 import { detachedElsewhere } from "./elsewhere.ts";
-import { makeUserNamespace } from "./userns.ts";
-
-/** The mappings of the container's user namespace. */
-export interface IdMaps {
-  readonly uids: readonly SpecIdMapping[];
-  readonly gids: readonly SpecIdMapping[];
-}
+import type { IdMaps } from "./userns.ts";
+import { mapIds } from "./userns.ts";
 
 /** Layers in one tree: read-only where nothing is said of a writable one, and then at least two. */
 export interface Overlay {
@@ -121,7 +116,7 @@ function short(path: string, held: number[]): string {
 /** Makes an id-mapped copy of the layers' mount the working folder; the writable layer goes to the mapped root. */
 function enterMapped({ layersDir, writable }: Overlay, maps: IdMaps): number {
   const layers = openTree(AT.FDCWD, layersDir, OPEN_TREE_CLONE);
-  mapIds(layers, maps, layersDir);
+  mapIds(layers, maps, 0, layersDir);
   if (C.fchdir(layers) < 0) throw sysError("fchdir", layersDir);
   if (writable === undefined) return layers;
   // It is empty: nothing but the folder that becomes / changes hands.
@@ -129,16 +124,6 @@ function enterMapped({ layersDir, writable }: Overlay, maps: IdMaps): number {
     throw sysError("chown", writable.upper);
   }
   return layers;
-}
-
-/** Lets a detached mount be seen through id mappings; `what` names its source in the error. */
-export function mapIds(mountFd: number, { uids, gids }: IdMaps, what: string): void {
-  const userns = makeUserNamespace(uids, gids);
-  const [ok, thrown] = pcall(() => {
-    mountSetattr(mountFd, 0, { set: MOUNT_ATTR.IDMAP, userns }, `idmap ${what}`);
-  });
-  close(userns);
-  if (!ok) throw thrown;
 }
 
 /** The id outside that 0 inside stands for. */

@@ -1,12 +1,13 @@
 import type { SpecMount } from "../../../core/oci-runtime-spec.ts";
 import { AT, MS, O, OPEN_TREE_CLONE, S } from "../ffi/constants.ts";
+import type { Failure } from "../ffi/error.ts";
 import { failure, prefixed } from "../ffi/error.ts";
 import { close, fstat, isType, mkdir, open, readFile } from "../ffi/files.ts";
 import { toNumber } from "../ffi/memory.ts";
 import { mountSetattr, openTree } from "../ffi/mounts.ts";
-import { MOUNT_ATTR } from "../ffi/constants.ts";
 import type { MountOptions } from "./options.ts";
-import { makeUserNamespace } from "./userns.ts";
+import type { IdMaps } from "./userns.ts";
+import { mapIds } from "./userns.ts";
 
 /** Bytes of /proc/self/mountinfo that are read: some 10,000 mounts. */
 const maxMountinfoBytes = 4 * 1024 * 1024;
@@ -52,9 +53,9 @@ export function detachSource(mount: SpecMount, options: MountOptions): DetachedM
 
 function applyOptions(fd: number, options: MountOptions, mount: SpecMount): void {
   const { source = "" } = mount;
-  if (mount.uidMappings !== undefined || mount.gidMappings !== undefined || options.idmap !== "no") {
-    idmap(fd, options, mount);
-  }
+  const maps = idMapsOf(mount);
+  if (maps !== undefined) mapIds(fd, maps, options.idmap === "recursive" ? AT.RECURSIVE : 0, source);
+  else if (options.idmap !== "no") throw needsMappings(mount.destination);
   if (options.recursiveSet !== 0 || options.recursiveClear !== 0) {
     const change = { set: options.recursiveSet, clear: options.recursiveClear };
     mountSetattr(fd, AT.RECURSIVE, change, source);
@@ -77,21 +78,16 @@ function setPropagation(fd: number, options: MountOptions, source: string): void
   mountSetattr(fd, options.propagationRecursive ? AT.RECURSIVE : 0, { propagation }, source);
 }
 
-function idmap(fd: number, options: MountOptions, mount: SpecMount): void {
-  const { uidMappings = [], gidMappings = [] } = mount;
-  if (uidMappings.length === 0 || gidMappings.length === 0) {
-    throw failure(
-      "invalid-argument",
-      `mount ${mount.destination}: an id-mapped mount needs uidMappings and gidMappings`,
-    );
-  }
-  const userns = makeUserNamespace(uidMappings, gidMappings);
-  const change = { set: MOUNT_ATTR.IDMAP, userns };
-  const [ok, thrown] = pcall(() => {
-    mountSetattr(fd, options.idmap === "recursive" ? AT.RECURSIVE : 0, change, `idmap ${mount.source}`);
-  });
-  close(userns);
-  if (!ok) throw thrown;
+/** The id mappings of a mount: of users and of groups, or none at all. */
+export function idMapsOf({ destination, uidMappings = [], gidMappings = [] }: SpecMount): IdMaps | undefined {
+  if (uidMappings.length === 0 && gidMappings.length === 0) return undefined;
+  if (uidMappings.length > 0 && gidMappings.length > 0) return { uids: uidMappings, gids: gidMappings };
+  throw needsMappings(destination);
+}
+
+function needsMappings(destination: string): Failure {
+  const text = `mount ${destination}: an id-mapped mount needs uidMappings and gidMappings`;
+  return failure("invalid-argument", text);
 }
 
 /** Bidirectional needs a source on a shared mount, HostToContainer one on a shared or slave mount. */

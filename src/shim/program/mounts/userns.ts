@@ -1,11 +1,18 @@
 import type { SpecIdMapping } from "../../../core/oci-runtime-spec.ts";
-import { CLONE, O, SIG } from "../ffi/constants.ts";
+import { CLONE, MOUNT_ATTR, O, SIG } from "../ffi/constants.ts";
 import { asFailure, failure } from "../ffi/error.ts";
 import { close, open, pipe, writeFile } from "../ffi/files.ts";
 import { C } from "../ffi/libc.ts";
 import { bytes, toText } from "../ffi/memory.ts";
+import { mountSetattr } from "../ffi/mounts.ts";
 import { fork, kill, unshare, waitFor } from "../ffi/processes.ts";
 import { sleepMs } from "../ffi/time.ts";
+
+/** The mappings of a user namespace, or of a mount. */
+export interface IdMaps {
+  readonly uids: readonly SpecIdMapping[];
+  readonly gids: readonly SpecIdMapping[];
+}
 
 const madeMark = "made";
 const maxAnswerBytes = 512;
@@ -55,4 +62,14 @@ export function makeUserNamespace(uids: readonly SpecIdMapping[], gids: readonly
   waitFor(child);
   if (!made) throw result;
   return result;
+}
+
+/** Lets a detached mount, with AT_RECURSIVE in `flags` all of it, be seen through id mappings; `what` is its source. */
+export function mapIds(mountFd: number, { uids, gids }: IdMaps, flags: number, what: string): void {
+  const userns = makeUserNamespace(uids, gids);
+  const [ok, thrown] = pcall(() => {
+    mountSetattr(mountFd, flags, { set: MOUNT_ATTR.IDMAP, userns }, `idmap ${what}`);
+  });
+  close(userns);
+  if (!ok) throw thrown;
 }
