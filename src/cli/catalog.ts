@@ -1,4 +1,5 @@
 import type { Command } from "./command.ts";
+import { cni } from "./commands/cni.ts";
 import { commit } from "./commands/commit.ts";
 import { exec } from "./commands/exec.ts";
 import { exportContainer } from "./commands/export.ts";
@@ -43,6 +44,7 @@ export const catalog: readonly { readonly title: string; readonly commands: read
       rmi,
     ],
   },
+  { title: "Networks", commands: [cni] },
 ];
 
 /** Every command by its name. */

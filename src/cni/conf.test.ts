@@ -68,7 +68,10 @@ test("conf: the first good file by name counts, bad ones are remembered with the
   await writeFile(join(folder.path, "05-bad.conflist"), '{\n "name": "x",\n oops\n}');
   await writeFile(join(folder.path, "06-readme.txt"), "not a configuration");
   await writeFile(join(folder.path, "10-pods.conflist"), JSON.stringify(good));
-  await writeFile(join(folder.path, "20-other.conf"), JSON.stringify({ ...good, name: "other", type: "ptp" }));
+  await writeFile(
+    join(folder.path, "20-other.conf"),
+    JSON.stringify({ ...good, name: "other", type: "ptp" }),
+  );
   const loaded = await loadConfFolder(folder.path);
   assert.deepEqual(
     loaded.networks.map(({ name }) => name),

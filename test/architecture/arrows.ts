@@ -32,7 +32,11 @@ export const arrows: Readonly<Record<string, Arrows>> = {
     // The command line reads names and Docker's config.json as the caller: the store with it would slow its start.
     doors: ["index.ts", "client.ts"],
   },
-  "src/cni": { folders: ["src/core", "src/sys", "src/store"] },
+  "src/cni": {
+    folders: ["src/core", "src/sys", "src/store"],
+    // The command line takes the plugins alone.
+    doors: ["index.ts", "program.ts"],
+  },
   "src/shim/protocol": { folders: [], types: ["src/core"], doors: ["*"] },
   "src/shim/client": { folders: ["src/core", "src/shim/protocol"] },
   // The two Lua programs: nothing of Node or npm exists there, and of core only types cost nothing.
@@ -67,7 +71,7 @@ export const arrows: Readonly<Record<string, Arrows>> = {
     doors: ["index.ts", "client.ts"],
   },
   "src/cli": {
-    folders: ["src/core", "src/config", "src/cri", "src/cri/types", "src/images"],
+    folders: ["src/core", "src/config", "src/cni", "src/cri", "src/cri/types", "src/images"],
     packages: ["@grpc/grpc-js", "@grpc/proto-loader"],
     doors: [],
   },

@@ -1,81 +1,12 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { rmSync } from "node:fs";
-import { access, chmod, mkdtemp, readFile, symlink } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { promisify } from "node:util";
 import { writeResult } from "../../src/cni/result.ts";
 import { bridgeNetwork, makeFixture, makeJob, makePod, soon, type NetworkFixture } from "./fixture.ts";
-import { enterPrivateNetwork, makeNamespace, needsRoot, output } from "./namespaces.ts";
+import { available, callReference, normalised, plugins } from "./reference-plugins.ts";
+import { enterPrivateNetwork, makeNamespace, output } from "./namespaces.ts";
 import { hostLinks } from "./traffic.ts";
-
-const run = promisify(execFile);
-
-/** The folder with the reference plugins: installed ones, else those of Debian's package, fetched into a temporary folder. */
-async function findReferencePlugins(temporary: string): Promise<string> {
-  for (const folder of ["/opt/cni/bin", "/usr/lib/cni"]) {
-    const found = await access(join(folder, "bridge")).then(
-      () => true,
-      () => false,
-    );
-    if (found) return folder;
-  }
-  // apt drops its rights to write.
-  await chmod(temporary, 0o777);
-  await run("apt-get", ["download", "containernetworking-plugins"], { cwd: temporary, timeout: 60_000 });
-  await run("sh", ["-c", "dpkg -x containernetworking-plugins_*.deb ."], { cwd: temporary });
-  return join(temporary, "usr/lib/cni");
-}
-
-const temporary = await mkdtemp(join(tmpdir(), "berth-reference-"));
-process.on("exit", () => {
-  rmSync(temporary, { recursive: true });
-});
-const reference = await findReferencePlugins(temporary).catch((error: unknown) => {
-  return { skip: `no reference plugins: ${error instanceof Error ? error.message : String(error)}` };
-});
-const available = typeof reference === "string" ? needsRoot : reference;
-const plugins = typeof reference === "string" ? reference : "";
-await enterPrivateNetwork();
-
-interface ReferenceCall {
-  readonly command: "ADD" | "DEL" | "CHECK";
-  readonly type: string;
-  readonly containerId: string;
-  readonly netns: string;
-  readonly conf: object;
-}
-
-async function callReference(call: ReferenceCall): Promise<string> {
-  const child = execFile(join(plugins, call.type), {
-    env: {
-      PATH: process.env["PATH"],
-      CNI_COMMAND: call.command,
-      CNI_CONTAINERID: call.containerId,
-      CNI_NETNS: call.netns,
-      CNI_IFNAME: "eth0",
-      CNI_PATH: plugins,
-    },
-  });
-  child.stdin?.end(JSON.stringify(call.conf));
-  const chunks: string[] = [];
-  child.stdout?.on("data", (chunk: string) => chunks.push(chunk));
-  const code = await new Promise((resolve) => child.on("close", resolve));
-  const text = chunks.join("");
-  assert.equal(code, 0, `${call.type} ${call.command}: ${text}`);
-  return text;
-}
-
-/** What differs from one run to the next, put at rest. */
-function normalised(result: object): unknown {
-  const text = JSON.stringify(result)
-    .replaceAll(/([0-9a-f]{2}:){5}[0-9a-f]{2}/g, "MAC")
-    .replaceAll(/veth[0-9a-f]{8}/g, "VETH")
-    .replaceAll(/\/proc\/\d+\/ns\/net/g, "NETNS");
-  return JSON.parse(text) as unknown;
-}
 
 /** The single plugin of a network, as it is handed to a program. */
 function programConf(network: ReturnType<typeof bridgeNetwork>, version: string): { type: string } {
@@ -104,6 +35,8 @@ for (const [version, name, subnets, extra] of variants) {
     assert.deepEqual(ours.routes, theirs.routes);
   });
 }
+
+await enterPrivateNetwork();
 
 interface Outcome {
   readonly result: object;

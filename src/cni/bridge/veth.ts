@@ -117,9 +117,7 @@ export async function configurePod(
     const subject = plan.ips[position]?.address ?? plan.routes[position - routesStart]?.dst ?? "link";
     requireSuccess(`${subject} in ${namespace.path}`, reply);
   }
-  if (conf.enableDad && addresses.some(({ address }) => address.family === 6)) {
-    await settle(namespace, index, addresses, signal);
-  }
+  if (conf.enableDad) await settleAddresses(namespace, index, addresses, signal);
 }
 
 /** Deletes the pair, wherever an end of it can be found. The kernel takes 20 to 50 ms for it. */
@@ -143,7 +141,8 @@ export async function silencePod(rtnetlink: NetlinkSocket, hostName: string): Pr
   return "silent";
 }
 
-async function deleteByName(rtnetlink: NetlinkSocket, name: string): Promise<boolean> {
+/** Deletes a link where there is one of this name; tells whether there was. */
+export async function deleteByName(rtnetlink: NetlinkSocket, name: string): Promise<boolean> {
   const link = await findLink(rtnetlink, name);
   if (link === undefined) return false;
   await deleteByIndex(rtnetlink, link.index, name);
@@ -169,12 +168,14 @@ function macOf(ips: readonly CniIp[]): string {
 }
 
 /** Waits until duplicate address detection is through; an address that somebody else has throws `failed-precondition`. */
-async function settle(
+export async function settleAddresses(
   namespace: PodNamespace,
   index: number,
   wanted: readonly IpPrefix[],
   signal: AbortSignal,
 ): Promise<void> {
+  // IPv4 has none.
+  if (!wanted.some(({ address }) => address.family === 6)) return;
   const limit = performance.now() + settleLimitMs;
   for (;;) {
     const [reply] = await namespace.rtnetlink.execute("addresses", [listAddresses(index)]);

@@ -20,6 +20,8 @@ export const RTM_GETADDR = 22;
 
 /** Added without duplicate address detection: usable at once. */
 export const IFA_F_NODAD = 0x02;
+/** Without the route to its subnet. */
+export const IFA_F_NOPREFIXROUTE = 0x200;
 export const IFA_F_DADFAILED = 0x08;
 /** Duplicate address detection is still under way. */
 export const IFA_F_TENTATIVE = 0x40;

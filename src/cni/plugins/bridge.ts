@@ -1,23 +1,16 @@
 import { RuntimeError } from "../../core/errors.ts";
 import { readBridgeConf, type BridgeConf } from "../bridge/conf.ts";
-import { addressesOf, ensureBridge, findLink } from "../bridge/device.ts";
+import { ensureBridge, findLink } from "../bridge/device.ts";
 import { planGateways, type GatewayPlan } from "../bridge/gateways.ts";
-import {
-  configurePod,
-  connectPod,
-  disconnectPod,
-  hostLinkName,
-  silencePod,
-  type VethPair,
-} from "../bridge/veth.ts";
+import { configurePod, connectPod, disconnectPod, silencePod, type VethPair } from "../bridge/veth.ts";
 import { ipamType } from "../conf.ts";
 import type { HostNetwork } from "../host-network.ts";
 import { parsePrefix } from "../ip.ts";
-import { listAddresses } from "../netlink/address.ts";
 import { IFF_UP } from "../netlink/link.ts";
 import type { Plugin, PluginCall } from "../plugin.ts";
+import { assignAddresses, checkPodLink, linkNames } from "../pod-link.ts";
 import type { PodNamespace } from "../pod-namespace.ts";
-import { emptyResult, type CniResult } from "../result.ts";
+import type { CniResult } from "../result.ts";
 import { requireNamespace } from "./loopback.ts";
 
 /** Tries to connect a pod to a bridge that somebody else keeps changing. */
@@ -38,7 +31,7 @@ export function bridgePlugin(host: HostNetwork): Plugin {
     conf: BridgeConf,
     plan: GatewayPlan,
   ): Promise<VethPair> => {
-    const names = { host: hostLinkName(call.containerId, call.ifname), pod: call.ifname };
+    const names = linkNames(call);
     for (let tries = 0; tries < maxConnectTries; tries += 1) {
       const index = bridgeIndexes.get(conf.bridge);
       const pair =
@@ -69,12 +62,12 @@ export function bridgePlugin(host: HostNetwork): Plugin {
       const namespace = requireNamespace(call);
       const conf = readBridgeConf(call.conf);
       await using undo = new AsyncDisposableStack();
-      const addresses = await assignAddresses(call, conf, undo);
+      const addresses = await assignAddresses(call, conf.ipam, undo);
       const plan = planGateways(conf, addresses);
       prepareNamespace(namespace, plan);
       enableForwarding(call, conf, plan);
       const pair = await connect(call, namespace, conf, plan);
-      undo.defer(() => disconnectPod(host.removals, namespace, namesOf(call)));
+      undo.defer(() => disconnectPod(host.removals, namespace, linkNames(call)));
       await configurePod(namespace, conf, plan, pair, call.signal);
       if (conf.ipMasq) {
         const prefixes = plan.ips.map((ip) => parsePrefix(ip.address));
@@ -88,36 +81,23 @@ export function bridgePlugin(host: HostNetwork): Plugin {
       const ipam = ipamType(call.conf);
       const finish = async (later: PluginCall): Promise<void> => {
         // The link first: an address is free only when nothing can answer to it any more.
-        await disconnectPod(host.removals, later.namespace, namesOf(call));
+        await disconnectPod(host.removals, later.namespace, linkNames(call));
         if (ipam !== "") await (await later.delegate(ipam)).del(later);
       };
-      if ((await silencePod(host.rtnetlink, namesOf(call).host)) === "silent") call.afterwards(finish);
+      if ((await silencePod(host.rtnetlink, linkNames(call).host)) === "silent") call.afterwards(finish);
       else await finish(call);
     },
     check: async (call) => {
       const conf = readBridgeConf(call.conf);
       if (conf.ipam !== "") await (await call.delegate(conf.ipam)).check(call);
       await checkHost(host, conf);
-      await checkPod(call, requireNamespace(call));
+      await checkPodLink(call, requireNamespace(call));
     },
     gc: async (call, valid) => {
       const ipam = ipamType(call.conf);
       if (ipam !== "") await (await call.delegate(ipam)).gc(call, valid);
     },
   };
-}
-
-async function assignAddresses(
-  call: PluginCall,
-  conf: BridgeConf,
-  undo: AsyncDisposableStack,
-): Promise<CniResult> {
-  if (conf.ipam === "") return emptyResult;
-  const ipam = await call.delegate(conf.ipam);
-  const addresses = await ipam.add(call);
-  undo.defer(() => ipam.del(call));
-  if (addresses.ips.length > 0) return addresses;
-  throw new RuntimeError("internal", `network ${conf.network}: ipam ${conf.ipam} gave no address`);
 }
 
 /** Sets what links of the namespace inherit when they are made: so it holds before the first packet. */
@@ -156,23 +136,4 @@ async function checkHost(host: HostNetwork, conf: BridgeConf): Promise<void> {
   const bridge = await findLink(host.rtnetlink, conf.bridge);
   if (bridge?.kind === "bridge" && (bridge.flags & IFF_UP) !== 0) return;
   throw new RuntimeError("failed-precondition", `${conf.bridge} is no bridge that is up`);
-}
-
-async function checkPod(call: PluginCall, namespace: PodNamespace): Promise<void> {
-  const link = await findLink(namespace.rtnetlink, call.ifname);
-  if (link === undefined || (link.flags & IFF_UP) === 0) {
-    throw new RuntimeError("failed-precondition", `${call.ifname} is not up in ${call.netns}`);
-  }
-  const [reply] = await namespace.rtnetlink.execute(call.ifname, [listAddresses(link.index)]);
-  const present = addressesOf(link.index, reply).map(({ prefix }) => prefix);
-  for (const { address } of call.prevResult?.ips ?? []) {
-    const wanted = parsePrefix(address);
-    if (present.some((one) => one.address.value === wanted.address.value && one.length === wanted.length))
-      continue;
-    throw new RuntimeError("failed-precondition", `${call.ifname} in ${call.netns} lost ${address}`);
-  }
-}
-
-function namesOf(call: PluginCall): { host: string; pod: string } {
-  return { host: hostLinkName(call.containerId, call.ifname), pod: call.ifname };
 }
