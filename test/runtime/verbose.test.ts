@@ -125,9 +125,13 @@ test("verbose: an image's parts, its containers and its jobs", async () => {
   const id = await pod.create("true");
   const { image_id } = await statusOf(daemon, id);
   const { info } = await daemon.images.ImageStatus({ image: { image: image_id }, verbose: true });
-  const seen = parse<{ id: string; layers: string[]; store: string; containers: string[]; jobs: Job[] }>(
-    info,
-  );
+  const seen = parse(info) as {
+    id: string;
+    layers: string[];
+    store: string;
+    containers: string[];
+    jobs: Job[];
+  };
   assert.equal(seen.id, image_id);
   assert.equal(seen.layers.length, 1);
   assert.deepEqual(seen.containers, [id]);
