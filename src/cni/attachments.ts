@@ -13,6 +13,7 @@ import { ipamType } from "./conf.ts";
 import { inTurn } from "./in-turn.ts";
 import { KeyedQueue, type Turn } from "./keyed-queue.ts";
 import type { PluginLookup } from "./lookup.ts";
+import type { NetworkGate } from "./network-gate.ts";
 import { podIps } from "./network-status.ts";
 import { planAttachments, type NetworkedPod, type PlanSources } from "./plan.ts";
 import type { Plugin } from "./plugin.ts";
@@ -33,6 +34,7 @@ export interface PodAddresses {
 /** What attaching needs from around it. */
 export interface AttachmentsOptions extends PlanSources {
   readonly records: RecordBook;
+  readonly gate: NetworkGate;
   readonly lookup: PluginLookup;
   readonly loopback: Plugin;
   readonly onWarning: (message: string) => void;
@@ -82,6 +84,7 @@ export class Attachments implements AsyncDisposable {
       const records = planAttachments(pod, netnsPath, this.#options);
       await this.#requirePlugins(records);
       const left = this.#records.ofPod(pod.id);
+      using _inside = await this.#options.gate.enter(networkNames([...records, ...left]), deadline);
       if (left.length > 0) await this.#finish(await this.#tearDown(left, job, deadline));
       try {
         return addressesOf(await this.#setUp(records, job, deadline));
@@ -95,7 +98,10 @@ export class Attachments implements AsyncDisposable {
   /** See PodNetworks. */
   detach(podId: string, job: Job | undefined, deadline: AbortSignal): Promise<void> {
     return this.#queue.runWithRest(podId, deadline, async (): Promise<Turn<undefined>> => {
-      const torn = await this.#tearDown(this.#records.ofPod(podId), job ?? silentJob, deadline);
+      const records = this.#records.ofPod(podId);
+      using inside = new DisposableStack();
+      inside.use(await this.#options.gate.enter(networkNames(records), deadline));
+      const torn = await this.#tearDown(records, job ?? silentJob, deadline);
       // Should the daemon end before the rest is done, the next one takes it up.
       const unfinished = torn.filter(({ afterwork }) => afterwork.length > 0);
       if (unfinished.length > 0) {
@@ -105,7 +111,12 @@ export class Attachments implements AsyncDisposable {
         );
       }
       // A failure has been recorded and goes to the retries.
-      const rest = this.#finish(torn).catch(() => undefined);
+      const kept = inside.move();
+      const rest = this.#finish(torn)
+        .catch(() => undefined)
+        .finally(() => {
+          kept.dispose();
+        });
       return { value: undefined, rest };
     });
   }
@@ -260,6 +271,10 @@ export const silentJob: ChainContext["job"] = {
 function attachmentOf(record: AttachmentRecord): Attachment {
   const { position, network, podId, netns, ifname, args, capabilities } = record;
   return { position, network, containerId: podId, netns, ifname, args, capabilities };
+}
+
+function networkNames(records: readonly AttachmentRecord[]): string[] {
+  return [...new Set(records.map(({ network }) => network.name))];
 }
 
 function resultOf(record: AttachmentRecord): CniResult | undefined {

@@ -25,6 +25,8 @@ export class Masquerade {
   readonly #options: MasqueradeOptions;
   /** The subnets of each network whose table this process has written. */
   readonly #subnets = new Map<string, Set<string>>();
+  /** The subnets of each network that pods are not masqueraded towards. */
+  readonly #spared = new Map<string, readonly string[]>();
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: MasqueradeOptions) {
@@ -39,10 +41,24 @@ export class Masquerade {
     return result;
   }
 
+  /** Lets pods keep their own address towards these subnets, in place of those named before. */
+  spare(network: string, subnets: readonly IpPrefix[], signal: AbortSignal): Promise<void> {
+    const spared = subnets.map(formatPrefix).sort();
+    const result = this.#last.then(async () => {
+      this.#spared.set(network, spared);
+      // A table that comes later has them from the start.
+      if (await this.#exists(network))
+        await this.#run(network, `${spareLines(network, spared).join("\n")}\n`, signal);
+    });
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
   /** Deletes the network's table; one that is not there is fine. */
   remove(network: string, signal: AbortSignal): Promise<void> {
     const result = this.#last.then(async () => {
       this.#subnets.delete(network);
+      this.#spared.delete(network);
       if (!(await this.#exists(network))) return;
       await this.#run(network, `delete table inet ${tableName(network)}\n`, signal);
     });
@@ -56,7 +72,7 @@ export class Masquerade {
     // Somebody may have flushed the whole ruleset since.
     if (isKnown && (await this.#exists(network))) return;
     const all = new Set([...known, ...subnets]);
-    await this.#run(network, tableScript(network, [...all]), signal);
+    await this.#run(network, tableScript(network, [...all], this.#spared.get(network) ?? []), signal);
     this.#subnets.set(network, all);
   }
 
@@ -76,7 +92,7 @@ export function tableName(network: string): string {
 }
 
 /** The nft script that replaces a network's table in one transaction. */
-export function tableScript(network: string, subnets: readonly string[]): string {
+export function tableScript(network: string, subnets: readonly string[], spared: readonly string[]): string {
   const name = tableName(network);
   const rules = ([4, 6] as const).flatMap((family) => {
     const own = subnets.filter((subnet) => subnet.includes(":") === (family === 6)).sort();
@@ -84,13 +100,15 @@ export function tableScript(network: string, subnets: readonly string[]): string
     const ip = family === 4 ? "ip" : "ip6";
     const set = `{ ${own.join(", ")} }`;
     return [
-      `    ${ip} saddr ${set} ${ip} daddr != ${set} ${ip} daddr != ${multicast[family]} masquerade comment "pods of ${network}"`,
+      `    ${ip} saddr ${set} ${ip} daddr != ${set} ${ip} daddr != @${sparedSet(family)} ${ip} daddr != ${multicast[family]} masquerade comment "pods of ${network}"`,
     ];
   });
   return [
     // Adding it first makes deleting it safe.
     `table inet ${name}`,
     `delete table inet ${name}`,
+    `table inet ${name}`,
+    ...spareLines(network, spared),
     `table inet ${name} {`,
     "  chain postrouting {",
     "    type nat hook postrouting priority srcnat; policy accept;",
@@ -99,4 +117,21 @@ export function tableScript(network: string, subnets: readonly string[]): string
     "}",
     "",
   ].join("\n");
+}
+
+/** The nft commands that replace the subnets towards which a network's pods keep their own address. */
+function spareLines(network: string, spared: readonly string[]): string[] {
+  return ([4, 6] as const).flatMap((family) => {
+    const own = spared.filter((subnet) => subnet.includes(":") === (family === 6));
+    const set = `inet ${tableName(network)} ${sparedSet(family)}`;
+    return [
+      `add set ${set} { type ipv${family}_addr; flags interval; }`,
+      `flush set ${set}`,
+      ...(own.length === 0 ? [] : [`add element ${set} { ${own.join(", ")} }`]),
+    ];
+  });
+}
+
+function sparedSet(family: 4 | 6): string {
+  return `spared${family}`;
 }

@@ -56,4 +56,9 @@ export interface Plugin {
   gc(call: NetworkCall, valid: readonly ValidAttachment[]): Promise<void>;
   /** Throws where ADD could not succeed now; a plugin without it is as ready as its `ipam` is. */
   status?(call: NetworkCall): Promise<void>;
+  /**
+   * Brings what pods of the network share in line with its configuration: at start and when the configuration has
+   * changed, where the network has pods.
+   */
+  reconcile?(call: NetworkCall): Promise<void>;
 }

@@ -7,12 +7,15 @@ import { collectGarbage } from "./garbage.ts";
 import { openHostNetwork } from "./host-network.ts";
 import { inTurn } from "./in-turn.ts";
 import { pluginLookup } from "./lookup.ts";
+import { NetworkGate } from "./network-gate.ts";
 import { networkStatusOf, type NetworkStatusEntry } from "./network-status.ts";
 import type { AdditionalNetworks, NetworkedPod } from "./plan.ts";
 import { builtInPlugins } from "./plugins/built-in.ts";
 import { loopbackPlugin } from "./plugins/loopback.ts";
+import { vxlanPlugin } from "./plugins/vxlan.ts";
 import { PodCidrs } from "./pod-cidrs.ts";
 import { Readiness } from "./readiness.ts";
+import { Reconciler } from "./reconciler.ts";
 import { RecordBook, type AttachmentRecord, type AttachmentState } from "./record.ts";
 
 /** Where things are, and whom to tell. */
@@ -79,15 +82,28 @@ export async function openPodNetworks(options: PodNetworksOptions): Promise<PodN
   });
   const podCidrs = await PodCidrs.open(options.store);
   const loopback = loopbackPlugin();
-  const lookup = pluginLookup(builtInPlugins(host), {
+  const { environment, onWarning } = options;
+  const vxlan = opening.use(vxlanPlugin({ host, onWarning }));
+  const lookup = pluginLookup([...builtInPlugins(host), vxlan], {
     folders: options.binDirs,
-    environment: options.environment,
+    environment,
   });
-  const readiness = opening.use(new Readiness({ lookup, onWarning: options.onWarning }));
-  const confFolder = opening.use(await openConfFolder(options, readiness));
+  const readiness = opening.use(new Readiness({ lookup, onWarning }));
+  const reconciler = opening.use(new Reconciler({ lookup, records, onWarning }));
+  const confFolder = opening.use(
+    await openConfFolder(options, (networks) => {
+      // Asked at once, so that the answer is there when somebody wants it.
+      if (networks[0] !== undefined) readiness.failure(networks[0]);
+      reconciler.start(networks);
+    }),
+  );
+  // A folder without a network is no change, and its old pods are still there.
+  if (confFolder.networks().size === 0) reconciler.start([]);
+  const gate = new NetworkGate();
   const attachments = opening.use(
     new Attachments({
       records,
+      gate,
       lookup,
       loopback,
       ifname: options.ifname ?? "eth0",
@@ -95,7 +111,7 @@ export async function openPodNetworks(options: PodNetworksOptions): Promise<PodN
       networks: () => confFolder.networks(),
       additionalNetworks: options.additionalNetworks ?? "off",
       podCidrs: () => podCidrs.current(),
-      onWarning: options.onWarning,
+      onWarning,
     }),
   );
   attachments.resumeTeardowns();
@@ -106,7 +122,7 @@ export async function openPodNetworks(options: PodNetworksOptions): Promise<PodN
     job: Job | undefined,
     deadline: AbortSignal,
   ): Promise<void> => {
-    await collectGarbage(network, records, lookup, job ?? silentJob, deadline);
+    await collectGarbage(network, { records, gate, lookup, job: job ?? silentJob, deadline });
     const isUsed = records.all().some((record) => record.network.name === network.name);
     if (isUsed || confFolder.networks().has(network.name)) return;
     await host.masquerade.remove(network.name, deadline);
@@ -138,12 +154,14 @@ export async function openPodNetworks(options: PodNetworksOptions): Promise<PodN
   };
 }
 
-function openConfFolder(options: PodNetworksOptions, readiness: Readiness): Promise<ConfFolder> {
-  return ConfFolder.open(options.confDir, ({ networks: [first], file, bad }) => {
+function openConfFolder(
+  options: PodNetworksOptions,
+  onChange: (networks: readonly NetworkConf[]) => void,
+): Promise<ConfFolder> {
+  return ConfFolder.open(options.confDir, ({ networks, file, bad }) => {
     for (const { reason } of bad) options.onWarning(`cni: passed over: ${reason}`);
     if (file !== undefined) options.onInfo(`cni: new pods use ${file}`);
-    // Asked at once, so that the answer is there when somebody wants it.
-    if (first !== undefined) readiness.failure(first);
+    onChange(networks);
   });
 }
 
