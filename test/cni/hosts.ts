@@ -70,7 +70,9 @@ export class TestHost implements AsyncDisposable {
     const peer = ["peer", "name", "eth0", "netns", pid];
     await output("ip", "link", "add", name, "type", "veth", ...peer);
     // Its namespace would take it along, but only a while after.
-    made.defer(async () => void (await output("ip", "link", "delete", name)));
+    made.defer(async () => {
+      await output("ip", "link", "delete", name);
+    });
     await output("ip", "link", "set", name, "master", wire, "up");
     for (const address of addresses) {
       const flags = address.includes(":") ? ["nodad"] : [];
