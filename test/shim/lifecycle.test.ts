@@ -38,6 +38,22 @@ test("lifecycle: a signal is 128 + its number", async () => {
   assert.equal(record.signal, 9);
 });
 
+for (const [name, number] of [
+  ["TERM", 15],
+  ["SEGV", 11],
+  ["ABRT", 6],
+  ["RTMIN", 34],
+] as const) {
+  test(`lifecycle: a container that ends by SIG${name} is told from one that exits with ${128 + number}`, async () => {
+    // In the host's PID namespace, where its first process is not PID 1, to which the kernel passes no such signal.
+    const namespaces = (["mount", "ipc", "uts", "network", "cgroup"] as const).map((type) => ({ type }));
+    const killed = await host.sh(`kill -${number} $$; sleep 1000`, { linux: { namespaces } });
+    assert.deepEqual([killed.record.exitCode, killed.record.signal], [128 + number, number]);
+    const exited = await host.sh(`exit ${128 + number}`, { linux: { namespaces } });
+    assert.deepEqual([exited.record.exitCode, exited.record.signal], [128 + number, 0]);
+  });
+}
+
 test("lifecycle: a shim that is done leaves no process, socket, cgroup or mount", async () => {
   const container = await host.create(["/bin/true"]);
   await container.shim.start(wait);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { cgroupsLeft, isAlive, until } from "./evidence.ts";
-import { TestHost, wait } from "./host.ts";
+import { TestHost, type TestContainer, wait } from "./host.ts";
 
 let host: TestHost;
 before(async () => {
@@ -48,6 +48,40 @@ test("limits: a child that was killed for want of memory does not mark a contain
   });
   assert.equal(record.exitCode, 3);
   assert.equal(record.oomKilled, false);
+});
+
+test("limits: a shell that passes on the kill of its child is as good as killed", async () => {
+  const { record } = await host.sh("tail /dev/zero; exit $?", {
+    linux: { resources: { devices: allDevices, memory: { limit: 32 * mebibyte, swap: 32 * mebibyte } } },
+  });
+  assert.deepEqual([record.exitCode, record.signal, record.oomKilled], [137, 0, true]);
+});
+
+for (const [how, end] of [
+  ["killed", (container: TestContainer) => container.shim.kill(9, "init", wait)],
+  ["killed with all that is in it", (container: TestContainer) => container.shim.kill(9, "all", wait)],
+  ["deleted", (container: TestContainer) => container.shim.delete(wait)],
+] as const) {
+  test(`limits: a container that lived on after a kill for want of memory, and is ${how} later`, async () => {
+    const container = await host.create(["sh", "-c", "tail /dev/zero; echo alive; sleep 1000"], {
+      linux: { resources: { devices: allDevices, memory: { limit: 32 * mebibyte, swap: 32 * mebibyte } } },
+    });
+    await container.shim.start(wait);
+    await until(() => container.logLines().includes("stdout F alive"), "it lives on");
+    await end(container);
+    const record = await container.exit;
+    assert.deepEqual([record.exitCode, record.signal, record.oomKilled], [137, 9, false]);
+  });
+}
+
+test("limits: a kill of a container that the kernel has killed just before changes nothing", async () => {
+  const container = await host.create(["tail", "/dev/zero"], {
+    linux: { resources: { devices: allDevices, memory: { limit: 32 * mebibyte, swap: 32 * mebibyte } } },
+  });
+  await container.shim.start(wait);
+  await until(() => !isAlive(container.created.pid), "the kernel kills it");
+  await container.shim.kill(9, "init", wait).catch(() => undefined);
+  assert.equal((await container.exit).oomKilled, true);
 });
 
 test("limits: an update holds at once and keeps what it does not name", async () => {

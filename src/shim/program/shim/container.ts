@@ -80,6 +80,8 @@ export class Container {
   /** By the supervisor's number. */
   private readonly execSlots = new LuaTable<number, ExecSlot | "none">();
   private execs = 0;
+  /** Kernel's kills for want of memory before this shim killed init itself: those did not end the container. */
+  private survivedOomKills = 0;
   private readonly gone: (this: void) => void;
   private state: State | undefined;
   private cgroup: Cgroup | undefined;
@@ -144,6 +146,7 @@ export class Container {
 
   /** Signals the first process or, with `all`, everything in the cgroup. */
   kill(signal: number, scope: KillRequest["scope"]): void {
+    if (signal === SIG.KILL) this.noteOwnKill();
     const { cgroup } = this.alive("kill");
     if (scope === "init") {
       kill(this.initPid, signal);
@@ -188,6 +191,7 @@ export class Container {
   /** Kills what there is; `done` is called when nothing is left, right before the shim ends. */
   remove(done: (this: void) => void): void {
     this.removeWaiters.push(done);
+    this.noteOwnKill();
     if (this.state === undefined || this.state.status === "stopped") return;
     this.cgroup?.kill();
     if (this.initPid > 0) kill(this.initPid, SIG.KILL);
@@ -264,6 +268,13 @@ export class Container {
     }
   }
 
+  /** An init that is dead by now was not ended by the kill that follows. */
+  private noteOwnKill(): void {
+    this.reapChildren();
+    const [ok, kills] = pcall(() => this.cgroup?.oomKills() ?? 0);
+    if (ok) this.survivedOomKills = kills;
+  }
+
   /** A supervisor that ends in any other way than plainly may have killed what is in its slot. */
   private execEnded(pid: number, status: number, signal: number): void {
     const slot = this.execSlots.get(pid);
@@ -337,7 +348,14 @@ export class Container {
     const { made } = state;
     this.state = { status: "stopped", made };
     this.ending = new Ending(
-      { made, loop: this.loop, request: this.request, startedAt: this.startedAt, problem: this.startProblem },
+      {
+        made,
+        loop: this.loop,
+        request: this.request,
+        startedAt: this.startedAt,
+        problem: this.startProblem,
+        survivedOomKills: this.survivedOomKills,
+      },
       ended,
       {
         onRecord: (record) => {

@@ -1,12 +1,11 @@
 import type { CreateRequest, ExitRecord } from "../../protocol/messages.ts";
-import { SIG } from "../ffi/constants.ts";
 import type { Failure } from "../ffi/error.ts";
 import { asFailure } from "../ffi/error.ts";
 import type { Waited } from "../ffi/processes.ts";
 import { nowNanos } from "../ffi/time.ts";
 import type { Loop } from "../wire/loop.ts";
 import type { Made } from "./container.ts";
-import { exitRecord, writeExitRecord } from "./exit-record.ts";
+import { endedByKill, exitRecord, writeExitRecord } from "./exit-record.ts";
 import { runLaterHooks } from "./later-hooks.ts";
 
 /** How long clients wait for the last output to be in the log; then they are told, and writing goes on. */
@@ -31,6 +30,8 @@ export interface EndingContainer {
   readonly startedAt: string;
   /** Why execve did not happen. */
   readonly problem: Failure | undefined;
+  /** How often the kernel had killed in it for want of memory when the shim killed it. */
+  readonly survivedOomKills: number;
 }
 
 /** Who is told of an ending's steps. */
@@ -111,13 +112,12 @@ export class Ending {
   }
 
   private writeRecord(finishedAt: string): void {
-    const { made, request, startedAt, problem } = this.container;
-    const killed = this.ended.signal === SIG.KILL;
+    const { made, request, startedAt, problem, survivedOomKills } = this.container;
     let oomKills = 0;
     this.quietly(() => {
       oomKills = made.cgroup.oomKills();
     });
-    const oomKilled = killed && oomKills > 0;
+    const oomKilled = endedByKill(this.ended) && oomKills > survivedOomKills;
     this.record = exitRecord(this.ended, { startedAt, finishedAt }, oomKilled, problem?.message ?? "");
     const { record } = this;
     this.quietly(() => {

@@ -1,5 +1,5 @@
 import type { ExitRecord } from "../../protocol/messages.ts";
-import { O } from "../ffi/constants.ts";
+import { O, SIG } from "../ffi/constants.ts";
 import { sysError } from "../ffi/error.ts";
 import { close, open } from "../ffi/files.ts";
 import { C } from "../ffi/libc.ts";
@@ -25,6 +25,17 @@ export function exitRecord(
     ...times,
     message: string.sub(message, 1, maxMessageBytes),
   };
+}
+
+/** True where SIGKILL ended it, or ended its child and it passed that on as a shell does: `sh -c`, tini, a script. */
+export function endedByKill({
+  status,
+  signal,
+}: {
+  readonly status: number;
+  readonly signal: number;
+}): boolean {
+  return signal === SIG.KILL || (signal === 0 && status === signalBase + SIG.KILL);
 }
 
 /** Writes the record in one piece into the space that was preallocated. */
