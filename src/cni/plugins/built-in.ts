@@ -2,6 +2,7 @@ import type { HostNetwork } from "../host-network.ts";
 import type { Plugin } from "../plugin.ts";
 import { bandwidthPlugin } from "./bandwidth.ts";
 import { bridgePlugin } from "./bridge.ts";
+import { firewallPlugin } from "./firewall.ts";
 import { hostLocalPlugin } from "./host-local.ts";
 import { loopbackPlugin } from "./loopback.ts";
 import { macvlanPlugin } from "./macvlan.ts";
@@ -22,5 +23,6 @@ export function builtInPlugins(host: HostNetwork): Plugin[] {
     portmapPlugin(host),
     tuningPlugin(),
     bandwidthPlugin(host),
+    firewallPlugin(host),
   ];
 }
