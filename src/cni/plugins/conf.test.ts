@@ -6,12 +6,13 @@ import { test } from "node:test";
 import { bucketOf, ifbName, readBandwidthConf } from "../bandwidth/conf.ts";
 import { readFirewallConf } from "../firewall/conf.ts";
 import { readMacvlanConf } from "../macvlan/conf.ts";
+import type { PluginConf } from "../conf.ts";
 import { requireAllowed } from "../tuning/allow-list.ts";
 import { readTuningConf, sysctlFile } from "../tuning/conf.ts";
 
 /** A configuration as a call carries it. */
-function call(conf: object, args = ""): { conf: { type: string }; args: string } {
-  return { conf: { type: "x", name: "n", ...conf }, args };
+function call(conf: object, args = ""): { conf: PluginConf; args: string } {
+  return { conf: { type: "x", name: "n", ...conf } as PluginConf, args };
 }
 
 test("tuning conf: the caller's wishes go before the configuration's", () => {
