@@ -36,6 +36,7 @@ import {
   startMeasuring,
   startNetworkGarbage,
   StatePaths,
+  StoreCare,
   Unclaimed,
 } from "./sandbox/index.ts";
 import { Launcher } from "./shim/client/index.ts";
@@ -59,7 +60,12 @@ export async function startDaemon(config: Config, version: string, logger: Logge
   await refuseLiveSocket(config.socket);
   undo.use(await lockState(paths));
   await mkdir(config.root, { recursive: true, mode: 0o711 });
-  const store = undo.adopt(await openStore(join(config.root, "store")), (opened) => opened.close());
+  const store = undo.adopt(
+    await openStore(join(config.root, "store"), (what) => {
+      logger.error("the store is damaged", { what });
+    }),
+    (opened) => opened.close(),
+  );
   await prepareState(paths);
   const inventory = undo.adopt(new Inventory(store), (known) => {
     known.letGo();
@@ -202,6 +208,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
         containers,
         images,
         archives,
+        storeCare: new StoreCare({ images: imageStore, inventory, jobs, layers: measuring.layers }),
         jobs,
         events,
         health,

@@ -1,8 +1,11 @@
 import type { Command } from "./command.ts";
 import { cni } from "./commands/cni.ts";
 import { commit } from "./commands/commit.ts";
+import { du } from "./commands/du.ts";
 import { exec } from "./commands/exec.ts";
 import { exportContainer } from "./commands/export.ts";
+import { fsck } from "./commands/fsck.ts";
+import { gc } from "./commands/gc.ts";
 import { imageFromHost } from "./commands/image-from-host.ts";
 import { images } from "./commands/images.ts";
 import { importImage } from "./commands/import.ts";
@@ -42,6 +45,9 @@ export const catalog: readonly { readonly title: string; readonly commands: read
       commit,
       exportContainer,
       rmi,
+      du,
+      gc,
+      fsck,
     ],
   },
   { title: "Networks", commands: [cni] },

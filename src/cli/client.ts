@@ -59,7 +59,16 @@ export interface Client extends Disposable {
   readonly admin: Calls<
     Pick<
       AdminDefinition,
-      "Info" | "ListJobs" | "ImageFromHost" | "CommitContainer" | "TagImage" | "PushImage" | "SearchRegistry"
+      | "Info"
+      | "ListJobs"
+      | "ImageFromHost"
+      | "CommitContainer"
+      | "TagImage"
+      | "PushImage"
+      | "SearchRegistry"
+      | "DiskUsage"
+      | "CollectGarbage"
+      | "CheckStore"
     >
   >;
   /** Sends an archive piece by piece. */

@@ -8,6 +8,7 @@ import type {
   LifecycleEvents,
   Measuring,
   Pods,
+  StoreCare,
 } from "../sandbox/index.ts";
 import type { JobJournal } from "../store/index.ts";
 import { byteStream, type ByteHandler } from "./byte-stream.ts";
@@ -15,7 +16,10 @@ import { commitContainer } from "./handlers/admin-commit-container.ts";
 import { loadServices } from "./definition.ts";
 import { joined } from "./encoded.ts";
 import { createEncoders } from "./encoders.ts";
+import { checkStore } from "./handlers/admin-check-store.ts";
+import { collectGarbage } from "./handlers/admin-collect-garbage.ts";
 import { containerExec } from "./handlers/admin-container-exec.ts";
+import { diskUsage } from "./handlers/admin-disk-usage.ts";
 import { exportContainer } from "./handlers/admin-export-container.ts";
 import { imageFromHost } from "./handlers/admin-image-from-host.ts";
 import { importImage } from "./handlers/admin-import-image.ts";
@@ -78,6 +82,7 @@ export interface ServicesDeps {
   readonly containers: Containers;
   readonly images: Images;
   readonly archives: Archives;
+  readonly storeCare: StoreCare;
   readonly inspection: Inspection;
   readonly jobs: JobJournal;
   readonly events: LifecycleEvents;
@@ -170,6 +175,9 @@ export function createServices(deps: ServicesDeps): Services {
       ...notable("PushImage", pushImage(images)),
       ...routine("SearchRegistry", searchRegistry(images)),
       ImportImage: importImage(images),
+      ...routine("DiskUsage", diskUsage(deps.storeCare)),
+      ...notable("CollectGarbage", collectGarbage(deps.storeCare)),
+      ...notable("CheckStore", checkStore(deps.storeCare)),
       ...bytes("SaveImages", saveImages(archives)),
       ...bytes("ExportContainer", exportContainer(archives)),
       ...notable("CommitContainer", commitContainer(archives)),

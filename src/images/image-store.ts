@@ -259,7 +259,14 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
       const image = resolveImage(catalog.images, text);
       if (image !== undefined) await catalog.deleteImage(image.id);
     },
-    usage: () => usageByImage(catalog),
+    usage: () => {
+      const usage = usageByImage(catalog);
+      return {
+        ...usage,
+        images: usage.images.map((one) => ({ ...one, image: shown(one.image) })),
+        layers: usage.layers.map((one) => ({ ...one, path: join(layout.layers, one.path) })),
+      };
+    },
     freedBy: (ids) => bytesFreed(catalog, ids),
     check: (request) => checkStore({ layout, catalog, unpacker, layers, blobs, pulls: pullContext }, request),
     filesystemUsage: () => usageOf(layout, catalog, clock),

@@ -12,6 +12,8 @@ export type { RegistryAuth } from "./registry/credentials.ts";
 export type { ImportRequest } from "./archive/import.ts";
 export type { RootfsRequest } from "./archive/new-image.ts";
 export type { HostImageRequest } from "./host/from-host.ts";
+export type { CheckReport } from "./check.ts";
+export type { StoreUsage } from "./usage.ts";
 export type { Owners } from "./pack.ts";
 export type { Snapshot } from "./snapshots.ts";
 export { formatReference, nameOf, parseReference, type ImageRef } from "./reference.ts";

@@ -18,13 +18,13 @@ export interface ImageUsage {
   readonly totalBytes: number;
   /** What would be free if it were removed, and nothing else. */
   readonly ownBytes: number;
-  /** Ids of containers whose roots are made of it. */
-  readonly containers: readonly string[];
 }
 
 /** What one layer takes of the disk. */
 export interface LayerUsage {
   readonly layer: Layer;
+  /** Its folder; relative to the folder of all layers before the store says where that is. */
+  readonly path: string;
   /** Images that have it. */
   readonly images: readonly Digest[];
   /** Containers that have it, whether or not an image still does. */
@@ -49,12 +49,10 @@ export function usageByImage(contents: StoreContents): StoreUsage {
       image,
       totalBytes: bytesOf(contents, new Set(referencesOf(image))),
       ownBytes: bytesFreed(contents, [image.id]),
-      containers: [...snapshots]
-        .filter(([, { root, layers: held }]) => sameLayers(root ?? held, image.layers))
-        .map(([id]) => id),
     })),
     layers: [...layers.values()].map((layer) => ({
       layer,
+      path: layer.folder,
       images: [...images.values()].filter((image) => image.layers.includes(layer.diffId)).map(({ id }) => id),
       containers: usedBy(layer.diffId),
     })),
@@ -88,8 +86,4 @@ function bytesOf(
   let sum = 0;
   for (const digest of digests) sum += (layers.get(digest)?.sizeBytes ?? 0) + (blobs.get(digest) ?? 0);
   return sum;
-}
-
-function sameLayers(a: readonly Digest[], b: readonly Digest[]): boolean {
-  return a.length === b.length && a.every((layer, index) => layer === b[index]);
 }

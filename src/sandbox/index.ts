@@ -1,6 +1,7 @@
 export { Pods, type PodsDeps } from "./pods.ts";
 export { Containers, type ContainersDeps } from "./containers.ts";
 export { Images } from "./images.ts";
+export { StoreCare, type Collected, type DiskUsage } from "./store-care.ts";
 export { Archives, type NewImageText } from "./archives.ts";
 export { LifecycleEvents, type LifecycleEvent } from "./events.ts";
 export { Inspection } from "./inspection.ts";

@@ -1,3 +1,4 @@
+import { rename } from "node:fs/promises";
 import { Level } from "level";
 import { RuntimeError } from "../core/errors.ts";
 import { Reserve } from "./reserve.ts";
@@ -26,13 +27,18 @@ export class Database {
     this.#reserve = new Reserve(`${folder}.reserve`);
   }
 
-  /** Opens the database; throws `failed-precondition` where another process has it, `internal` where it is damaged. */
-  static async open(folder: string): Promise<Database> {
-    const level = new Level(folder, { keyEncoding: "utf8", valueEncoding: "utf8" });
+  /**
+   * Opens the database; throws `failed-precondition` where another process has it. A damaged one is rebuilt of what can
+   * still be read, which `onDamaged` is told: records that are lost come back from sidecars, or from the kubelet.
+   */
+  static async open(folder: string, onDamaged: (what: string) => void): Promise<Database> {
+    let level: Level;
     try {
-      await level.open();
+      level = await openWhole(folder);
     } catch (error) {
-      throw openFailure(folder, error);
+      if (!isDamaged(error)) throw openFailure(folder, error);
+      onDamaged(`the store ${folder} is damaged and is rebuilt of what can be read: ${reasonOf(error)}`);
+      level = await openRebuilt(folder, onDamaged);
     }
     const database = new Database(folder, level);
     await database.#reserve.refill();
@@ -89,6 +95,47 @@ export class Database {
       throw writeFailure(this.#folder, again);
     }
   }
+}
+
+/** Opens it and reads every record once: LevelDB tells of a damaged table only where it is read. */
+async function openWhole(folder: string): Promise<Level> {
+  const level = new Level(folder, { keyEncoding: "utf8", valueEncoding: "utf8" });
+  try {
+    await level.open();
+    for await (const _record of level.iterator());
+    return level;
+  } catch (error) {
+    await level.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+/** On Linux `Level` is classic-level's class, whose static functions its types leave out. */
+const repairable = Level as unknown as { repair(folder: string): Promise<void> };
+
+/** LevelDB's own repair keeps every record that can be read; where even that fails the folder is set aside. */
+async function openRebuilt(folder: string, onDamaged: (what: string) => void): Promise<Level> {
+  try {
+    await repairable.repair(folder);
+    return await openWhole(folder);
+  } catch (error) {
+    if (isFull(error)) throw openFailure(folder, error);
+    const aside = `${folder}.damaged-${Date.now()}`;
+    await rename(folder, aside);
+    onDamaged(`the store ${folder} could not be rebuilt, and lies at ${aside}: ${reasonOf(error)}`);
+    try {
+      return await openWhole(folder);
+    } catch (again) {
+      throw openFailure(folder, again);
+    }
+  }
+}
+
+/** Files of it are missing, or hold what LevelDB did not write. */
+function isDamaged(error: unknown): boolean {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const missing = /\.ldb: Invalid argument|MANIFEST-\d+: No such file/.test(reasonOf(cause));
+  return codeOf(cause) === "LEVEL_CORRUPTION" || (codeOf(cause) === "LEVEL_IO_ERROR" && missing);
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -29,9 +29,15 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** Opens the store in a folder; throws `failed-precondition` where another daemon has it, `internal` where it is damaged. */
-export async function openStore(folder: string): Promise<Store> {
-  const database = await Database.open(folder);
+/**
+ * Opens the store in a folder; throws `failed-precondition` where another daemon has it. Of a damaged one what can be
+ * read is kept, and `onDamaged` is told.
+ */
+export async function openStore(
+  folder: string,
+  onDamaged: (what: string) => void = () => undefined,
+): Promise<Store> {
+  const database = await Database.open(folder, onDamaged);
   return {
     table: (name, codec) => openTable(database, name, codec),
     write: (writes, durability) =>

@@ -29,6 +29,9 @@ describe("admin.proto", () => {
       ["/berth.v1.Admin/TagImage", false, false],
       ["/berth.v1.Admin/PushImage", false, false],
       ["/berth.v1.Admin/SearchRegistry", false, false],
+      ["/berth.v1.Admin/DiskUsage", false, false],
+      ["/berth.v1.Admin/CollectGarbage", false, false],
+      ["/berth.v1.Admin/CheckStore", false, false],
       ["/berth.v1.Admin/ContainerExec", true, true],
     ]);
   });

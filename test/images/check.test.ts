@@ -243,6 +243,21 @@ test("fsck: a check that is cancelled ends", async () => {
   assert.deepEqual(await readdir(join(all.opened.root, "tmp")), []);
 });
 
+test("start: a store whose files hold garbage is rebuilt from the sidecars", async () => {
+  await using all = await fixture();
+  const { opened, image, folder } = all;
+  const before = await listPaths(opened.root);
+  await opened[Symbol.asyncDispose]();
+  const store = join(folder, "store");
+  for (const name of await readdir(store)) {
+    if (name !== "LOCK") await writeFile(join(store, name), Buffer.alloc(5000, 7));
+  }
+  await using again = await openTestImages(folder);
+  assert.deepEqual(again.images.list(), [image]);
+  assert.deepEqual(await listPaths(again.root), before);
+  assert.deepEqual((await check(again, "report", "content")).findings, []);
+});
+
 test("start: sidecars give back images and layers when the records are gone", async () => {
   await using all = await fixture();
   const { opened, image, folder } = all;
