@@ -92,6 +92,8 @@ export async function startDaemon(config: Config, version: string, logger: Logge
       insecureRegistries: config.insecureRegistries,
       certsDir: config.certsDir,
       ...(config.dockerConfig !== "" && { dockerConfig: config.dockerConfig }),
+      ...(config.signaturePolicy !== "" && { signaturePolicy: config.signaturePolicy }),
+      stallTimeoutMs: config.stallTimeoutMs,
       environment: process.env,
       pinned: config.pinnedImages,
       maxLayerBytes: config.maxLayerBytes,

@@ -171,6 +171,18 @@ export const settings = {
     "Docker's config.json whose credentials and helpers serve pulls that bring none; empty is no such file. " +
       "They open private images to every pod of the node.",
   ),
+  signaturePolicy: optionalPath(
+    "images.signature_policy",
+    "File that says which images may be pulled, and whose signature they need (docs/registries.md); read at every pull, " +
+      "and none is pulled while it cannot be read. Empty is no such file: every image may be.",
+  ),
+  stallTimeoutMs: whole(
+    "images.stall_timeout_ms",
+    30_000,
+    1_000,
+    3_600_000,
+    "Milliseconds without a byte from a registry, or to it, after which a try is given up and made again.",
+  ),
   pinnedImages: list(
     "images.pinned",
     [],

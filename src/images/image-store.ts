@@ -16,9 +16,10 @@ import { saveArchive, type SavedImage } from "./archive/save.ts";
 import { openBlobs, readDocuments, type BlobPolicy } from "./blobs.ts";
 import { checkStore, type CheckReport, type CheckRequest } from "./check.ts";
 import { imageTables, openCatalog, type Catalog } from "./catalog.ts";
-import { createCommitter } from "./commit.ts";
+import { createCommitter, digestOf } from "./commit.ts";
+import { maxDocumentBytes } from "./documents.ts";
 import { buildFromHost, type HostImageRequest } from "./host/from-host.ts";
-import { makeLayout, type Layout } from "./layout.ts";
+import { blobPath, makeLayout, readSmallFile, type Layout } from "./layout.ts";
 import { openLayers } from "./layers.ts";
 import { createLimiter } from "./limiter.ts";
 import { packTree, type Owners } from "./pack.ts";
@@ -34,6 +35,7 @@ import { readProxies, type Environment } from "./registry/proxy.ts";
 import { formatReference, parseReference } from "./reference.ts";
 import { resolveImage } from "./resolve.ts";
 import { searchRegistry, type SearchRequest, type SearchResult } from "./search.ts";
+import { openSignaturePolicy } from "./signatures/policy.ts";
 import { lowersOf, openSnapshots, type Snapshot } from "./snapshots.ts";
 import { bytesFreed, usageByImage, type StoreUsage } from "./usage.ts";
 import { readMerged, type ViewLayer } from "./view.ts";
@@ -55,6 +57,8 @@ export interface ImageStoreSettings {
   readonly certsDir?: string;
   /** Docker's config.json with credentials of the node; absent is none. */
   readonly dockerConfig?: string;
+  /** File that says which images need whose signature; absent is none. */
+  readonly signaturePolicy?: string;
   /** Variables that name proxies; absent is no proxy. */
   readonly environment?: Environment;
   /** Reference patterns, `*` allowed, that garbage collection leaves. */
@@ -170,7 +174,13 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
   const mirrors = openMirrors(settings.certsDir, policy);
   const stored = openDockerConfig(settings.dockerConfig);
   const registries = { http, policy, mirrors, stored };
-  const pullContext = { ...registries, platform, committer };
+  const pullContext = {
+    ...registries,
+    platform,
+    committer,
+    signatures: openSignaturePolicy(settings.signaturePolicy),
+    local: (digest: Digest) => readLocal(layout, catalog, digest),
+  };
   const blobs = openBlobs(layout, catalog, (image, layer, signal) =>
     fetchAgain(pullContext, image, layer, signal),
   );
@@ -283,6 +293,17 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
       readMerged(await viewLayers(layout, catalog, image), path, maxBytes),
     close: () => http.close(),
   };
+}
+
+/** A manifest or config from the disk, where it is whole; a damaged one is as good as absent. */
+async function readLocal(layout: Layout, catalog: Catalog, digest: Digest): Promise<Buffer | undefined> {
+  if (!catalog.hasBlob(digest)) return undefined;
+  try {
+    const bytes = await readSmallFile(blobPath(layout, digest), maxDocumentBytes, `document ${digest}`);
+    return digestOf(bytes) === digest ? bytes : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** A name with a tag: a digest says itself what it names. */

@@ -254,7 +254,7 @@ test("mirrors: a file is read anew at every pull, a bad one fails it, a missing 
   assert.equal(server.seen.length, 0);
   await writeFile(file, `server = "http://${server.host}"\nnonsense = 1\n`);
   await world.pull();
-  assert.equal(server.seen.length, 2, "manifest and config: the layer is here");
+  assert.equal(server.seen.length, 1, "the manifest: config and layer are here");
   assert.deepEqual(
     world.job.notes.filter((note) => note.includes("hosts.toml")),
     [`${file}:2: unknown key nonsense; it is ignored`],
