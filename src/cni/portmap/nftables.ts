@@ -44,7 +44,8 @@ export function nftablesMapper(host: HostNetwork): PortMapper {
       const owner = ownerComment(call.containerId, call.ifname);
       const table = new PortsTable(host, network);
       await forgetFlowsOf(host.netfilter, await table.remove((comment) => comment === owner));
-      await table.removeIfUnused();
+      // The kernel takes its time to be sure that no packet is on its way through the table.
+      call.afterwards(() => table.removeIfUnused());
     },
     check: async (call, conf, pods) => {
       const owner = ownerComment(call.containerId, call.ifname);
