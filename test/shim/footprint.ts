@@ -1,6 +1,6 @@
 /**
- * What shims cost: `node test/shim/footprint.ts`. Proportional memory (Pss) of 50 idle shims, of one after 100 added
- * processes and after 1 GB of log, and the time of a container from create to the exit of /bin/true.
+ * What shims cost: `node test/shim/footprint.ts`. Proportional memory (Pss) of 50 idle shims, of one after 100 and
+ * 2,000 added processes and after 1 GB of log, and the time of a container from create to the exit of /bin/true.
  */
 import "./isolated.ts";
 import { readFileSync, statSync } from "node:fs";
@@ -75,9 +75,14 @@ show(`${idleShims} idle shims`, containers);
 const [first] = containers;
 if (first === undefined) throw new Error("no container");
 show("one of them", [first]);
-for (let run = 0; run < 100; run++) await host.exec(first, "echo hello");
-await sleep(500);
-show("it after 100 added processes", [first]);
+for (const [more, total] of [
+  [100, "100"],
+  [1_900, "2,000"],
+] as const) {
+  for (let run = 0; run < more; run++) await host.exec(first, "echo hello");
+  await sleep(500);
+  show(`it after ${total} added processes`, [first]);
+}
 const session = await first.shim.attach({ stdin: true, stdout: false, stderr: false }, {}, wait);
 await session.writeStdin(Buffer.from("echo\n"));
 await sleep(500);
