@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { DeviceSpecs } from "./cdi/index.ts";
 import { openPodNetworks } from "./cni/index.ts";
 import type { Config } from "./config/index.ts";
-import { systemClock } from "./core/clock.ts";
+import { increasing, systemClock } from "./core/clock.ts";
 import type { Container } from "./core/container.ts";
 import { RuntimeError } from "./core/errors.ts";
 import type { Logger } from "./core/logger.ts";
@@ -70,7 +70,8 @@ export async function startDaemon(config: Config, version: string, logger: Logge
   const inventory = undo.adopt(new Inventory(store), (known) => {
     known.letGo();
   });
-  const jobs = new JobJournal(store, systemClock);
+  const clock = increasing(systemClock);
+  const jobs = new JobJournal(store, clock);
   for (const job of await jobs.load())
     logger.warn("a job was cut off by the daemon's end", {
       job: job.id,
@@ -130,7 +131,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
   });
   const cgroupOfContainer = (container: Container): string =>
     `${podCgroup(config.cgroupParent, inventory.pod(container.podId).record)}/${container.id}`;
-  const events = new LifecycleEvents(systemClock);
+  const events = new LifecycleEvents(clock);
   const deps = {
     events,
     inventory,
@@ -140,7 +141,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
     jobs,
     logger,
     images: imageStore,
-    clock: systemClock,
+    clock,
     bootId: readBootId(),
     cgroups: facts.cgroups,
     cgroupParent: config.cgroupParent,
@@ -197,7 +198,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
         containers,
         images,
         jobs,
-        clock: systemClock,
+        clock,
       }),
   };
   const backend = createSandboxBackend(containers, pods);

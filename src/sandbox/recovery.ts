@@ -1,6 +1,5 @@
-import { readdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { asRuntimeError, hasCode } from "../core/errors.ts";
-import { parseContainerId, parsePodId } from "../core/ids.ts";
 import { ShimConnection } from "../shim/client/index.ts";
 import { endOf, markEnded, recordLoss, recordUnseenEnd, watchShim } from "./containers/end.ts";
 import type { CreateContainerDeps } from "./containers/create.ts";
@@ -9,6 +8,7 @@ import { networkOf, type ContainerEntry, type PodEntry } from "./inventory.ts";
 import { hasPins } from "./pods/pins.ts";
 import type { RemovePodDeps } from "./pods/remove.ts";
 import { removeNamespaces } from "./pods/run.ts";
+import { sweep } from "./sweep.ts";
 
 /** What taking over from the daemon before needs. */
 export type RecoveryDeps = CreateContainerDeps & RemovePodDeps;
@@ -52,7 +52,7 @@ export async function recover(deps: RecoveryDeps): Promise<void> {
       }
     }),
   );
-  await sweep(deps);
+  await sweep(deps, (what, work) => attempt(deps, what, work));
 }
 
 async function markNotReady(deps: RecoveryDeps, pod: PodEntry): Promise<void> {
@@ -156,31 +156,6 @@ async function undoPod(deps: RecoveryDeps, pod: PodEntry): Promise<void> {
   await removeNamespaces(deps, pod.record);
   await rm(deps.paths.pod(pod.id).folder, { recursive: true, force: true });
   await deps.inventory.removePod(pod);
-}
-
-/** Folders that no record names: left by a daemon that died between an effect and its undoing. */
-async function sweep(deps: RecoveryDeps): Promise<void> {
-  for (const name of await listFolder(deps.paths.containers)) {
-    await attempt(deps, `left folder of container ${name}`, async () => {
-      if (deps.inventory.findContainer(parseContainerId(name)) === undefined) {
-        await rm(`${deps.paths.containers}/${name}`, { recursive: true, force: true });
-      }
-    });
-  }
-  for (const name of await listFolder(deps.paths.pods)) {
-    await attempt(deps, `left folder of pod ${name}`, async () => {
-      const id = parsePodId(name);
-      if (deps.inventory.findPod(id) !== undefined) return;
-      const paths = deps.paths.pod(id);
-      const { network, ipc, uts, pid, user, shm } = paths;
-      await deps.launcher.removePod({ id, pins: { network, ipc, uts, pid, user }, shmPath: shm });
-      await rm(paths.folder, { recursive: true, force: true });
-    });
-  }
-}
-
-async function listFolder(path: string): Promise<readonly string[]> {
-  return readdir(path).catch(() => []);
 }
 
 async function attempt(deps: RecoveryDeps, what: string, work: () => Promise<void>): Promise<void> {

@@ -123,6 +123,24 @@ test("lifecycle: a command that is not there fails the start, says so, and leave
   await daemon.runtime.RemovePodSandbox({ pod_sandbox_id: podId });
 });
 
+test("lifecycle: a start that fails for another reason is a StartError, and says which", async () => {
+  const config = podConfig(daemon);
+  const podId = await runPod(daemon, config);
+  // One argument may have 128 KiB (execve(2), E2BIG).
+  const { container_id } = await daemon.runtime.CreateContainer({
+    pod_sandbox_id: podId,
+    config: { ...scriptConfig(""), command: ["/bin/echo", "x".repeat(200_000)] },
+    sandbox_config: config,
+  });
+  await assert.rejects(daemon.runtime.StartContainer({ container_id }), /argument list too long/);
+  const { state, reason, message, exit_code } = await statusOf(daemon, container_id);
+  assert.equal(state, "CONTAINER_EXITED");
+  assert.equal(reason, "StartError");
+  assert.match(message, /argument list too long/);
+  assert.equal(exit_code, 128);
+  await daemon.runtime.RemovePodSandbox({ pod_sandbox_id: podId });
+});
+
 test("lifecycle: stop, remove and exec of what is not there", async () => {
   await daemon.runtime.StopContainer({ container_id: "f".repeat(64), timeout: 0 });
   await daemon.runtime.RemoveContainer({ container_id: "f".repeat(64) });

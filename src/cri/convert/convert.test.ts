@@ -46,6 +46,11 @@ const refusals: readonly (readonly [string, () => unknown, RegExp])[] = [
     /cgroup_parent: kubepods\.slice is a systemd slice/,
   ],
   [
+    "a cgroup parent that leaves the root",
+    () => podConfigFromProto(pod({ linux: { cgroup_parent: "/a/../../b" } })),
+    /^config\.linux\.cgroup_parent: has a \.\.: "\/a\/\.\.\/\.\.\/b"$/,
+  ],
+  [
     "white space in a nameserver",
     () => podConfigFromProto(pod({ dns_config: { servers: ["1.1.1.1 x"] } })),
     /dns_config\.servers\[0\]/,

@@ -1,6 +1,5 @@
-import { RuntimeError } from "../../core/errors.ts";
 import type { Containers } from "../../sandbox/index.ts";
-import { checkRunning, checkStreams, type StreamingServer } from "../streaming/index.ts";
+import { checkCommand, checkRunning, checkStreams, type StreamingServer } from "../streaming/index.ts";
 import type { ExecRequest__Output } from "../types/runtime/v1/ExecRequest.ts";
 import type { ExecResponse } from "../types/runtime/v1/ExecResponse.ts";
 import type { UnaryHandler } from "../unary.ts";
@@ -13,7 +12,7 @@ export function exec(
   return (request) => {
     const { cmd, tty, stdin, stdout, stderr } = request;
     checkStreams(request);
-    if (cmd.length === 0) throw new RuntimeError("invalid-argument", "cmd: empty");
+    checkCommand(cmd);
     const container = containers.get(request.container_id);
     checkRunning(container);
     return { url: streaming.exec({ containerId: container.id, cmd, tty, stdin, stdout, stderr }) };

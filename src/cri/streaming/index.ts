@@ -13,4 +13,4 @@ export {
   type StreamingServer,
 } from "./server.ts";
 export { createSandboxBackend } from "./sandbox-backend.ts";
-export { checkPorts, checkRunning, checkStreams } from "./validate.ts";
+export { checkCommand, checkPorts, checkRunning, checkStreams } from "./validate.ts";

@@ -6,6 +6,9 @@ export const tokenLifetimeMs = 60_000;
 /** Tokens given out and neither redeemed nor expired; as many as other runtimes allow. */
 export const maxOutstandingTokens = 1_000;
 
+/** Bytes of one request's command with all arguments, as it waits for its client; the kernel takes one argument of as many. */
+export const maxCommandBytes = 128 * 1024;
+
 /** Connections at a time; one is an exec, an attach or a client's port-forward session. */
 export const maxConnections = 2_048;
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hasCode } from "../../core/errors.ts";
-import { checkPorts, checkRunning, checkStreams } from "./validate.ts";
+import { maxCommandBytes } from "./limits.ts";
+import { checkCommand, checkPorts, checkRunning, checkStreams } from "./validate.ts";
 
 const streams = { tty: false, stdin: false, stdout: false, stderr: false };
 
@@ -43,6 +44,19 @@ test("validate: only a running container is joined", () => {
         checkRunning({ id: "c1", state: { state } });
       },
       (thrown) => hasCode(thrown, "failed-precondition") && thrown.message.includes("c1"),
+    );
+  }
+});
+
+test("validate: a command is there, and not longer than its limit with all arguments", () => {
+  const half = "é".repeat(maxCommandBytes / 4);
+  checkCommand([half, half.slice(1)]);
+  for (const wrong of [[], [half, half]]) {
+    assert.throws(
+      () => {
+        checkCommand(wrong);
+      },
+      (thrown) => hasCode(thrown, "invalid-argument") && thrown.message.startsWith("cmd: "),
     );
   }
 });

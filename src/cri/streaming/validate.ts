@@ -1,4 +1,5 @@
 import { RuntimeError } from "../../core/errors.ts";
+import { maxCommandBytes } from "./limits.ts";
 import { maxPorts } from "./websocket/forward.ts";
 
 /** Refuses, with `invalid-argument`, what no client could be served: no stream at all, or stderr beside a terminal. */
@@ -13,6 +14,18 @@ export function checkStreams(request: {
   }
   if (!request.stdin && !request.stdout && !request.stderr) {
     throw new RuntimeError("invalid-argument", "stdin, stdout, stderr: at least one is needed");
+  }
+}
+
+/** Refuses, with `invalid-argument`, an empty command, and one that is too long to be kept until its client comes. */
+export function checkCommand(cmd: readonly string[]): void {
+  if (cmd.length === 0) throw new RuntimeError("invalid-argument", "cmd: empty");
+  const bytes = cmd.reduce((sum, word) => sum + Buffer.byteLength(word) + 1, 0);
+  if (bytes > maxCommandBytes) {
+    throw new RuntimeError(
+      "invalid-argument",
+      `cmd: ${bytes} bytes are over the limit of ${maxCommandBytes} bytes`,
+    );
   }
 }
 

@@ -67,9 +67,10 @@ export interface InitReady {
   readonly warnings: readonly string[];
 }
 
-/** Exit statuses of a process that never was, as shells have them. */
-const startFailed = 127;
-const startDenied = 126;
+/** Exit statuses of a process that never was: no such command and one that may not be run, as shells have them; the rest. */
+const commandMissing = 127;
+const commandDenied = 126;
+const startFailed = 128;
 const maxSyncBytes = 4096;
 
 /**
@@ -99,7 +100,8 @@ export function runInit(plan: InitPlan): never {
   const problem = asFailure(thrown);
   const text = encode(problem);
   C.write(channels.status, text, text.length);
-  exit(problem.code === "permission-denied" ? startDenied : startFailed);
+  if (problem.code === "not-found") exit(commandMissing);
+  exit(problem.code === "permission-denied" ? commandDenied : startFailed);
 }
 
 interface Stdio {
