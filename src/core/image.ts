@@ -40,6 +40,8 @@ export interface Image {
   readonly process: ImageProcess;
   /** The type of an artifact, which can be mounted and not run; absent for a container image. */
   readonly artifactType?: string;
+  /** The config of an artifact; absent for a container image, whose id it is. */
+  readonly config?: Digest;
   /** Compressed layers, config and manifest together, as registries count. */
   readonly sizeBytes: number;
   readonly pinned: boolean;

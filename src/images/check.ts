@@ -16,6 +16,7 @@ import { asTar, type LayerRequest, type LayerStore } from "./layers.ts";
 import { digestTree, type DigestDepth } from "./pack.ts";
 import { fetchAgain, fetchDocumentAgain, type PullContext } from "./pull.ts";
 import { readImageSidecar, readLayerSidecar } from "./recover.ts";
+import { documentsOf } from "./usage.ts";
 import { unpackLayer, type LayerSource, type UnpackerSettings } from "./unpack.ts";
 
 /** How a store is checked. */
@@ -117,7 +118,7 @@ function nameOf(image: Image): string {
 }
 
 function isDocument(images: readonly Image[], digest: Digest): boolean {
-  return images.some((image) => image.id === digest || image.manifest === digest);
+  return images.some((image) => documentsOf(image).includes(digest));
 }
 
 /** Manifest, config and sidecar of an image; notes which layers it wants. */

@@ -98,9 +98,8 @@ export function createCommitter(
     // The configs of artifacts tell nothing of them: most are the same empty one.
     const id = artifact === undefined ? config : manifest;
     const lease = catalog.lease();
-    const layerBlobs = draft.layers.map(({ digest }) => digest);
-    const blobs = artifact === undefined ? layerBlobs : [config, ...layerBlobs];
-    lease.add([id, manifest, ...draft.config.diffIds, ...blobs]);
+    const blobs = draft.layers.map(({ digest }) => digest);
+    lease.add([config, manifest, ...draft.config.diffIds, ...blobs]);
     try {
       await obtainAll(draft, signal);
       await onDisk(layout.root, `image ${draft.name}`, async () => {
@@ -118,7 +117,7 @@ export function createCommitter(
         blobs,
         ...(draft.origins && { origins: draft.origins }),
         process: draft.config.process,
-        ...(artifact && { artifactType: artifact.type }),
+        ...(artifact && { artifactType: artifact.type, config }),
         sizeBytes: downloaded + draft.manifestBytes.length + draft.configBytes.length,
         pinned: false,
       });

@@ -37,7 +37,7 @@ import { resolveImage } from "./resolve.ts";
 import { searchRegistry, type SearchRequest, type SearchResult } from "./search.ts";
 import { openSignaturePolicy } from "./signatures/policy.ts";
 import { lowersOf, openSnapshots, type Snapshot } from "./snapshots.ts";
-import { bytesFreed, usageByImage, type StoreUsage } from "./usage.ts";
+import { bytesFreed, referencesOf, usageByImage, type StoreUsage } from "./usage.ts";
 import { readMerged, type ViewLayer } from "./view.ts";
 
 /** How the image store is set up. */
@@ -237,7 +237,7 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
     save: async function* (names, signal) {
       const chosen = chooseSaved(catalog.images, names);
       const lease = catalog.lease();
-      for (const { image } of chosen) lease.add([image.id, image.manifest, ...(image.blobs ?? [])]);
+      for (const { image } of chosen) lease.add(referencesOf(image));
       try {
         const saved: SavedImage[] = [];
         for (const one of chosen) saved.push({ ...one, documents: await readDocuments(layout, one.image) });
@@ -257,7 +257,7 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
     push: async (request) => {
       const image = found(request.source);
       const lease = catalog.lease();
-      lease.add([image.id, image.manifest, ...(image.blobs ?? [])]);
+      lease.add(referencesOf(image));
       try {
         return await pushImage(pushContext, image, request);
       } finally {

@@ -94,7 +94,9 @@ export async function pullImage(context: PullContext, request: PullRequest): Pro
   const { config } = manifest.document;
   const configBytes = await job.stage(
     "config",
-    async () => (await context.local(config.digest)) ?? (await readConfig(session, config, name, signal)),
+    async () =>
+      (await context.local(config.digest)) ??
+      (await readConfig(session, config, `config of ${name}`, signal)),
   );
   const contents = readContents(manifest.document, configBytes, name);
   requirePlatform(contents.config.platform, platform, name);
@@ -138,7 +140,7 @@ export async function fetchDocumentAgain(
   for (const repoDigest of image.repoDigests) {
     const session = openSession(await reachRepository(context, silent, parseReference(repoDigest)));
     try {
-      if (document !== "manifest") return await readSmallBlob({ session, ...document, what, signal });
+      if (document !== "manifest") return await readConfig(session, document, what, signal);
       const options = { what, accept, needs: "pull", maxBytes: maxDocumentBytes, signal } as const;
       return (await readDocument(session, digest, digest, options)).bytes;
     } catch (thrown) {
@@ -221,13 +223,13 @@ function layerSource(
 /** The empty config of artifacts is known by its digest (OCI image spec, manifest.md); not every registry has it. */
 async function readConfig(
   session: Session,
-  config: Descriptor,
-  name: string,
+  config: BlobId,
+  what: string,
   signal: AbortSignal,
 ): Promise<Buffer> {
   const empty = Buffer.from("{}");
   if (config.digest === digestOf(empty)) return empty;
-  return readSmallBlob({ session, ...config, what: `config of ${name}`, signal });
+  return readSmallBlob({ session, ...config, what, signal });
 }
 
 /** Follows indexes down to the manifest for the platform; every document fetched by digest must have it. */

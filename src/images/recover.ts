@@ -7,6 +7,7 @@ import type { CatalogState, ImageTables, Snapshot } from "./catalog.ts";
 import { listBlobSizes } from "./blobs.ts";
 import { imageSidecar, retiredMark, writeDurably, type Layout } from "./layout.ts";
 import type { LayerSidecar } from "./layers.ts";
+import { documentsOf } from "./usage.ts";
 
 /**
  * Reads records and sidecars and makes them agree: what a crash left half done is finished or removed. A sidecar
@@ -100,7 +101,8 @@ async function recoverImages(
   damaged: Damaged,
 ): Promise<Map<Digest, Image>> {
   const isWhole = (image: Image): boolean =>
-    image.layers.every((diffId) => layers.has(diffId)) && blobs.has(image.id) && blobs.has(image.manifest);
+    image.layers.every((diffId) => layers.has(diffId)) &&
+    documentsOf(image).every((digest) => blobs.has(digest));
   const images = new Map<Digest, Image>();
   for (const [key, image] of await tables.images.entries(damaged)) {
     if (isWhole(image)) images.set(image.id, image);

@@ -74,9 +74,14 @@ export function bytesFreed(
   return bytesOf({ layers, blobs }, new Set([...gone].filter((digest) => !kept.has(digest))));
 }
 
+/** An image's manifest and config. */
+export function documentsOf(image: Image): readonly Digest[] {
+  return [image.manifest, image.config ?? image.id];
+}
+
 /** All digests that an image keeps in the store. */
 export function referencesOf(image: Image): readonly Digest[] {
-  return [image.id, image.manifest, ...image.layers, ...(image.blobs ?? [])];
+  return [...documentsOf(image), ...image.layers, ...(image.blobs ?? [])];
 }
 
 function bytesOf(

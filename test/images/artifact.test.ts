@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
@@ -177,3 +177,35 @@ test("artifacts: a file beyond the limit of a layer is refused and leaves nothin
   });
   assert.deepEqual(await listPaths(opened.root), empty);
 });
+
+for (const keepBlobs of ["local", "all"] as const) {
+  test(`artifacts: a store that keeps ${keepBlobs} blobs checks and mends them`, async () => {
+    await using folder = await temporaryFolder();
+    await using registry = await startRegistry();
+    await using opened = await openTestImages(folder.path, { keepBlobs });
+    const { images, root } = opened;
+    const tar = gzipSync(buildTar([{ name: "inner", data: "inner" }]));
+    const { reference } = putArtifact(registry, "1", [
+      { data: Buffer.from("weights"), title: "model" },
+      { data: tar, mediaType: ociTypes.gzip },
+    ]);
+    const { image } = await images.pull({ reference, job: testJob(), signal });
+    const check = async (mode: "report" | "repair"): Promise<string[]> => {
+      const { findings } = await images.check({ mode, depth: "content", job: testJob(), signal });
+      return findings.map(({ kind, repair }) => `${kind} ${repair.result}`).sort();
+    };
+    assert.deepEqual(await check("report"), []);
+
+    for (const layer of await readdir(join(root, "layers"))) {
+      for (const name of await readdir(join(root, "layers", layer, "fs"))) {
+        const path = join(root, "layers", layer, "fs", name);
+        await writeFile(path, (await readFile(path)).fill("x"));
+      }
+    }
+    await writeFile(join(root, "blobs/sha256", sha256(emptyConfig).slice("sha256:".length)), "[]");
+    assert.deepEqual(await check("report"), ["config not-tried", "layer not-tried", "layer not-tried"]);
+    assert.deepEqual(await check("repair"), ["config repaired", "layer repaired", "layer repaired"]);
+    assert.deepEqual(await check("report"), []);
+    assert.deepEqual(await filesOf(opened, image), [{ inner: "inner" }, { model: "weights" }]);
+  });
+}
