@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import type { ServerResponse } from "node:http";
 import { test } from "node:test";
-import { gzipSync } from "node:zlib";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 import type { ErrorCode } from "../../src/core/errors.ts";
 import { describeTree, listPaths, openTestImages, temporaryFolder, testJob } from "./harness.ts";
 import { gzipLayer, ociTypes, putImage, sha256, startRegistry, type TestRegistry } from "./registry.ts";
@@ -30,6 +31,18 @@ const answer =
     response.writeHead(status, headers).end(body);
     return true;
   };
+
+/** Sends as long as somebody reads. */
+function withoutEnd(response: ServerResponse): true {
+  const piece = Buffer.alloc(64 * 1024, 32);
+  const more = (): void => {
+    while (!response.destroyed && response.write(piece));
+    if (!response.destroyed) response.once("drain", more);
+  };
+  response.on("error", () => undefined);
+  more();
+  return true;
+}
 
 const bigBlob = new RegExp(sha256(big.blob));
 
@@ -300,6 +313,174 @@ const cases: readonly Case[] = [
       putImage(registry, "bad", "1", [good, { tar, blob: tar, mediaType: ociTypes.plain }]);
     },
   },
+  {
+    name: "a layer that is smaller than the manifest says",
+    code: "failed-precondition",
+    message: /layer .*bad:1: truncated at \d+ of \d+ bytes/,
+    arrange: (registry) => {
+      const layers = [{ mediaType: ociTypes.gzip, digest: sha256(good.blob), size: good.blob.length + 10 }];
+      putImage(registry, "bad", "1", [good], { manifest: { layers } });
+    },
+  },
+  {
+    name: "a layer that is larger than the manifest says",
+    code: "failed-precondition",
+    message: /layer .*bad:1: the registry sends more than \d+ bytes/,
+    arrange: (registry) => {
+      const layers = [{ mediaType: ociTypes.gzip, digest: sha256(good.blob), size: good.blob.length - 10 }];
+      putImage(registry, "bad", "1", [good], { manifest: { layers } });
+    },
+  },
+  {
+    name: "a config that is larger than the manifest says",
+    code: "failed-precondition",
+    message: /config of .*bad:1: the registry sends more than 3 bytes/,
+    arrange: (registry) => {
+      const { config } = putImage(registry, "bad", "1", [good]);
+      const change = { config: { mediaType: ociTypes.config, digest: config, size: 3 } };
+      putImage(registry, "bad", "1", [good], { manifest: change });
+    },
+  },
+  {
+    name: "a layer that never ends",
+    code: "failed-precondition",
+    message: /layer .*bad:1: the registry sends more than \d+ bytes/,
+    arrange: (registry) => {
+      twoLayers(registry);
+      registry.trick = (request, response) => bigBlob.test(request.url ?? "") && withoutEnd(response);
+    },
+  },
+  {
+    name: "a manifest that never ends",
+    code: "failed-precondition",
+    message: /manifest of .*bad:1: larger than 4194304 bytes/,
+    arrange: (registry) => {
+      registry.trick = (_request, response) => withoutEnd(response);
+    },
+  },
+  {
+    name: "an answer of 401 that never ends",
+    code: "unauthenticated",
+    message: /answered 401/,
+    arrange: (registry) => {
+      registry.trick = (_request, response) => {
+        response.statusCode = 401;
+        return withoutEnd(response);
+      };
+    },
+  },
+  {
+    name: "a token that never ends",
+    code: "failed-precondition",
+    message: /token for .*: larger than 65536 bytes/,
+    arrange: (registry) => {
+      registry.trick = (request, response) => {
+        if (request.url?.startsWith("/token") === true) return withoutEnd(response);
+        response.writeHead(401, { "www-authenticate": `Bearer realm="http://${registry.host}/token"` }).end();
+        return true;
+      };
+    },
+  },
+  {
+    name: "401 for every token",
+    code: "unauthenticated",
+    message: /manifest of .*bad:1: 127.0.0.1:\d+ answered 401/,
+    arrange: (registry) => {
+      registry.trick = (request, response) => {
+        if (request.url?.startsWith("/token") === true) response.writeHead(200).end('{"token":"t"}');
+        else
+          response
+            .writeHead(401, { "www-authenticate": `Bearer realm="http://${registry.host}/token"` })
+            .end();
+        return true;
+      };
+    },
+  },
+  {
+    name: "500 for ever",
+    code: "unavailable",
+    message: /^layer sha256:\w+ of .* answered 500/,
+    arrange: (registry) => {
+      twoLayers(registry);
+      registry.trick = answer(bigBlob, 500, { "retry-after": "0" });
+    },
+  },
+  {
+    name: "429 for longer than is waited",
+    code: "unavailable",
+    message: /answered 429 \(too many requests\)/,
+    arrange: (registry) => {
+      registry.trick = answer(/manifests/, 429, { "retry-after": "86400" });
+    },
+  },
+  {
+    name: "a zstd bomb",
+    code: "resource-exhausted",
+    message: /unpacks to more than 1000000 bytes/,
+    arrange: (registry) => {
+      const tar = buildTar([{ name: "zeros", data: Buffer.alloc(200_000_000) }]);
+      const bomb = { tar, blob: zstdCompressSync(tar), mediaType: ociTypes.zstd };
+      assert.ok(bomb.blob.length < 50_000);
+      putImage(registry, "bad", "1", [good, bomb]);
+    },
+  },
+  {
+    name: "zeros without end in a gzip layer",
+    code: "resource-exhausted",
+    message: /unpacks to more than 1000000 bytes/,
+    arrange: (registry) => {
+      const tar = Buffer.concat([buildTar([{ name: "f", data: "f" }]), Buffer.alloc(200_000_000)]);
+      putImage(registry, "bad", "1", [{ tar, blob: gzipSync(tar), mediaType: ociTypes.gzip }]);
+    },
+  },
+  {
+    name: "an index that claims to be a manifest",
+    code: "failed-precondition",
+    message: /it is no application\/vnd.oci.image.manifest/,
+    arrange: (registry) => {
+      const index = Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: [] }));
+      registry.putManifest("bad", "1", index, ociTypes.manifest);
+    },
+  },
+  {
+    name: "a manifest that says of itself that it is an index",
+    code: "failed-precondition",
+    message: /it is no application\/vnd.oci.image.index/,
+    arrange: (registry) => {
+      putImage(registry, "bad", "1", [good], { manifest: { mediaType: ociTypes.index } });
+    },
+  },
+  {
+    name: "indexes within indexes",
+    code: "failed-precondition",
+    message: /indexes nest deeper than 3/,
+    arrange: (registry) => {
+      const architecture = process.arch === "arm64" ? "arm64" : "amd64";
+      let { manifest: digest } = putImage(registry, "bad", "0", [good]);
+      for (let depth = 0; depth < 6; depth++) {
+        const manifests = [
+          { mediaType: ociTypes.index, digest, size: 1, platform: { os: "linux", architecture } },
+        ];
+        const index = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: ociTypes.index, manifests }));
+        digest = registry.putManifest("bad", "1", index, ociTypes.index);
+      }
+    },
+  },
+  {
+    name: "a manifest of another digest than its index says",
+    code: "failed-precondition",
+    message: /sent sha256:\w+ when asked for sha256:\w+/,
+    arrange: (registry) => {
+      const architecture = process.arch === "arm64" ? "arm64" : "amd64";
+      const { manifest: digest } = putImage(registry, "bad", "0", [good]);
+      const manifests = [
+        { mediaType: ociTypes.manifest, digest, size: 1, platform: { os: "linux", architecture } },
+      ];
+      const index = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: ociTypes.index, manifests }));
+      registry.putManifest("bad", "1", index, ociTypes.index);
+      registry.trick = answer(new RegExp(`manifests/${digest}`), 200, {}, "{}");
+    },
+  },
 ];
 
 for (const { name, code, message, arrange } of cases) {
@@ -503,4 +684,32 @@ test("pull: bearer tokens, and the secrets stay with whom they are for (cve-2020
   await assert.rejects(opened.images.pull({ reference, job: testJob(), signal }), {
     code: "permission-denied",
   });
+});
+
+test("pull: at most four layers of a registry are at work at once", async () => {
+  await using folder = await temporaryFolder();
+  await using registry = await startRegistry();
+  await using opened = await openTestImages(folder.path);
+  const layers = Array.from({ length: 9 }, (_, index) => gzipLayer([{ name: `f${index}`, data: "x" }]));
+  putImage(registry, "a", "1", layers.slice(0, 5));
+  putImage(registry, "b", "1", layers.slice(5));
+  const blobs = new Map(layers.map(({ blob }) => [sha256(blob), blob]));
+  const waiting: (() => void)[] = [];
+  const letGo = (): void => {
+    for (const go of waiting.splice(0)) go();
+  };
+  let most = 0;
+  registry.trick = (request, response) => {
+    const blob = blobs.get((request.url ?? "").split("/").at(-1) ?? "");
+    if (blob === undefined) return false;
+    waiting.push(() => response.writeHead(200).end(blob));
+    most = Math.max(most, waiting.length);
+    // The first four are let go together: a fifth that is let in would be here by then. The last of nine is alone.
+    if (waiting.length === 4 || (most === 4 && waiting.length === 1)) setTimeout(letGo, 200);
+    return true;
+  };
+  const pull = (name: string) =>
+    opened.images.pull({ reference: `${registry.host}/${name}:1`, job: testJob(), signal });
+  await Promise.all([pull("a"), pull("b")]);
+  assert.equal(most, 4);
 });
