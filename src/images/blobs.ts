@@ -31,9 +31,6 @@ export interface KeptBlobs {
   find(digest: Digest): Promise<KeptBlob | undefined>;
 }
 
-/** The store of a node that keeps none. */
-export const noKeptBlobs: KeptBlobs = { find: () => Promise.resolve(undefined) };
-
 /** Content of a registry or an archive, by its digest. */
 export interface BlobId {
   readonly digest: Digest;
