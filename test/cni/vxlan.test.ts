@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TestHost, type HostPod } from "./hosts.ts";
-import { enterPrivateNetwork, needsRoot, output } from "./namespaces.ts";
+import { bridgeNetwork, makeFixture, makeJob, makePod, soon } from "./fixture.ts";
+import { enterPrivateNetwork, makeNamespace, needsRoot, output } from "./namespaces.ts";
 import { ask, serve } from "./traffic.ts";
 
 await enterPrivateNetwork();
@@ -238,32 +239,39 @@ test("vxlan: who is no peer puts nothing into the overlay", needsRoot, async () 
 });
 
 test("vxlan: what is wrong is named, and nothing is left", needsRoot, async () => {
-  await using hosts = await makeHosts();
-  const [one] = hosts.all;
-  const overlapping = [peers[0], { address: "192.0.2.9", subnets: ["10.1.0.128/25"] }];
+  await using fixture = await makeFixture();
+  await using namespace = await makeNamespace();
+  // The host is this process's own network.
+  const own = [{ address: "127.0.0.1", subnets: ["10.1.0.0/24"] }, ...peers.slice(1)];
+  const overlapping = [own[0], { address: "192.0.2.9", subnets: ["10.1.0.128/25"] }];
+  await output("ip", "link", "add", "dummy7", "type", "bridge");
+  const attach = async (plugins: object[]): Promise<void> => {
+    await fixture.configure({ ...bridgeNetwork(fixture, "cni7", ["10.1.0.0/24"]), plugins });
+    await fixture.networks.attach(makePod(), namespace.path, makeJob(), soon());
+  };
+  const [bridge = {}] = bridgeNetwork(fixture, "cni7", ["10.1.0.0/24"]).plugins;
   for (const [vxlan, expected] of [
-    [{ peers, vni: 0 }, /vni: expected 1 to 16777215/],
-    [{ peers, port: 70_000 }, /port: expected 1 to 65535/],
-    [{ peers, mode: "star" }, /mode: expected routed or bridged, not star/],
-    [{ peers, device: "a/b" }, /not an interface's name/],
-    [{ peers: [...peers, peers[0]] }, /192\.0\.2\.1 is there twice/],
-    [{ peers: overlapping }, /10\.1\.0\.0\/24 of 192\.0\.2\.1 and 10\.1\.0\.128\/25 of 192\.0\.2\.9 overlap/],
+    [{ peers: own, vni: 0 }, /vni: expected 1 to 16777215/],
+    [{ peers: own, port: 70_000 }, /port: expected 1 to 65535/],
+    [{ peers: own, mode: "star" }, /mode: expected routed or bridged, not star/],
+    [{ peers: own, device: "a/b" }, /not an interface's name/],
+    [{ peers: [...own, own[0]] }, /127\.0\.0\.1 is there twice/],
+    [{ peers: overlapping }, /10\.1\.0\.0\/24 of 127\.0\.0\.1 and 10\.1\.0\.128\/25 of 192\.0\.2\.9 overlap/],
     [{ peers: [{ address: "192.0.2.9", subnets: ["10.1.0.1/24"] }] }, /has host bits set/],
-    [{ peers: peers.slice(1) }, /no address is given, and none of the peers' is this host's/],
-    [{ peers: [...peers, { address: "2001:db8::9" }] }, /2001:db8::9 is of another family than 192\.0\.2\.1/],
-    [{ peers, address: "192.0.2.77" }, /no link of this host has the address 192\.0\.2\.77/],
+    [{ peers: own.slice(1) }, /no address is given, and none of the peers' is this host's/],
+    [{ peers: [...own, { address: "2001:db8::9" }] }, /2001:db8::9 is of another family than 127\.0\.0\.1/],
+    [{ peers: own, address: "192.0.2.77" }, /no link of this host has the address 192\.0\.2\.77/],
     [{ peersFile: "/nonexistent/peers.json" }, /\/nonexistent\/peers\.json/],
-    [{ peers, device: "eth0" }, /eth0 exists and is no vxlan device/],
+    [{ peers: own, device: "dummy7" }, /dummy7 exists and is no vxlan device/],
   ] as const) {
-    await one.configure(routed(one, 1, vxlan));
-    await one.start();
-    await assert.rejects(one.attach(), expected);
-    assert.deepEqual(await traces(one), [], String(expected));
+    const plugin = { type: "vxlan", vni: 42, dataDir: join(fixture.folder, "users"), ...vxlan };
+    await assert.rejects(attach([bridge, plugin]), expected);
+    assert.deepEqual(fixture.networks.entries(), [], String(expected));
+    assert.equal(await output("ip", "-brief", "link", "show", "type", "vxlan"), "", String(expected));
+    assert.doesNotMatch(await output("nft", "list", "tables"), /vxlan/, String(expected));
   }
-  await one.configure({ cniVersion: "1.0.0", name: "n", plugins: [{ type: "vxlan", vni: 42, peers }] });
-  await one.start();
-  await assert.rejects(one.attach(), /it is chained behind a plugin/);
-  assert.deepEqual(await traces(one), []);
+  await assert.rejects(attach([{ type: "vxlan", vni: 42, peers: own }]), /it is chained behind a plugin/);
+  await output("ip", "link", "delete", "dummy7");
 });
 
 test(

@@ -42,6 +42,8 @@ export interface DaemonOptions {
   readonly conflist?: string;
   /** The main.js of another build. */
   readonly program?: string;
+  /** A module that is loaded into the daemon before its own; it gets the world's folder as BERTH_TEST_STAGES. */
+  readonly preload?: string;
 }
 
 /** A berthd inside a world, and clients for its socket. */
@@ -54,6 +56,7 @@ export class TestDaemon implements AsyncDisposable {
   readonly rawAdmin: AdminClient;
   readonly #close: () => void;
   readonly #flags: readonly string[];
+  readonly #preload: readonly string[];
   #program: string;
   #process: ChildProcess;
   #log = "";
@@ -62,6 +65,7 @@ export class TestDaemon implements AsyncDisposable {
     this.world = world;
     this.socket = socket;
     this.#flags = options.flags ?? [];
+    this.#preload = options.preload === undefined ? [] : ["--import", options.preload];
     this.#program = options.program ?? program;
     const services = loadServices();
     const limits = {
@@ -126,6 +130,11 @@ export class TestDaemon implements AsyncDisposable {
     await ended;
   }
 
+  /** Waits for the end of the daemon that runs now. */
+  async ended(): Promise<void> {
+    await once(this.#process, "exit");
+  }
+
   /** Makes ready to kill the daemon at a moment: what is returned sends SIGKILL at once and waits for its end. */
   async aim(): Promise<() => Promise<void>> {
     const nsenter = this.#process.pid ?? 0;
@@ -155,8 +164,11 @@ export class TestDaemon implements AsyncDisposable {
   }
 
   #spawn(): ChildProcess {
-    const args = [this.#program, ...commonFlags(this.world), ...this.#flags];
-    const child = this.world.spawn(node, args, { stdio: ["ignore", "ignore", "pipe"] });
+    const args = [...this.#preload, this.#program, ...commonFlags(this.world), ...this.#flags];
+    const child = this.world.spawn(node, args, {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, BERTH_TEST_STAGES: this.world.folder },
+    });
     child.stderr?.on("data", (part: Buffer) => {
       this.#log += part.toString("utf8");
     });
