@@ -12,6 +12,9 @@ const ours = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const theirs = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const ed25519 = generateKeyPairSync("ed25519");
 const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
+const spki = { type: "spki", format: "pem" } as const;
+const p384 = generateKeyPairSync("ec", { namedCurve: "P-384" }).publicKey.export(spki);
+const weak = generateKeyPairSync("rsa", { modulusLength: 1024 }).publicKey.export(spki);
 const sentinel = /^SignatureValidationFailed: image /;
 const artifactType = "application/vnd.dev.cosign.artifact.sig.v1+json";
 
@@ -80,7 +83,7 @@ async function arrange(): Promise<World> {
   const path = join(folder.path, "policy.toml");
   const keys = { ours, theirs, ed25519, rsa };
   for (const [name, pair] of Object.entries(keys)) {
-    await writeFile(join(folder.path, `${name}.pub`), pair.publicKey.export({ type: "spki", format: "pem" }));
+    await writeFile(join(folder.path, `${name}.pub`), pair.publicKey.export(spki));
   }
   const policy = (text: string): Promise<void> => writeFile(path, text);
   const scope = `[scope."${registry.host}/team"]`;
@@ -317,11 +320,8 @@ for (const [text, message] of [
   test(`signatures: nothing is pulled by the policy ${JSON.stringify(text)}`, async () => {
     await using world = await arrange();
     const folder = join(world.path, "..");
-    const spki = { type: "spki", format: "pem" } as const;
     await writeFile(join(folder, "private.pem"), ours.privateKey.export({ type: "pkcs8", format: "pem" }));
-    const p384 = generateKeyPairSync("ec", { namedCurve: "P-384" }).publicKey.export(spki);
     await writeFile(join(folder, "p384.pub"), p384);
-    const weak = generateKeyPairSync("rsa", { modulusLength: 1024 }).publicKey.export(spki);
     await writeFile(join(folder, "weak.pub"), weak);
     world.sign();
     await world.policy(text);
