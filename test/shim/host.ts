@@ -85,12 +85,12 @@ export class TestHost implements AsyncDisposable {
     this.#ids.push(id);
     const folder = join(this.folder, id);
     for (const name of ["upper", "work"]) mkdirSync(join(folder, name), { recursive: true });
-    writeFileSync(join(folder, "config.json"), JSON.stringify(specOf(id, args, change)));
+    const spec = specOf(id, args, change);
+    writeFileSync(join(folder, "config.json"), JSON.stringify(spec));
     const logPath = join(folder, "log");
     const recordPath = join(folder, "exit.json");
-    const { created, connection } = await this.launcher.create(
+    const { created, connection } = await this.launcher.prepare({ id, cgroup: spec.linux?.cgroupsPath ?? "" }, bound).create(
       {
-        id,
         bundle: folder,
         rootfs: {
           kind: "overlay",

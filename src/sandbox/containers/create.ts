@@ -56,10 +56,20 @@ export async function createContainer(
   const entry = await deps.inventory.addContainer(pod, record);
   undo.defer(() => deps.inventory.removeContainer(entry));
 
-  const layers = await job.stage("writable layer", () => {
-    undo.defer(() => deps.images.removeSnapshot(entry.id));
-    return deps.images.prepare(entry.id, image);
+  // The shim's forks and its cgroup, the folders and the spec are made at the same time.
+  undo.defer(() => destroyProcesses(deps, entry));
+  const shim = deps.launcher.prepare(
+    { id: entry.id, cgroup: deps.cgroupOf(entry) },
+    { signal: job.signal },
+  );
+  undo.defer(() => shim.cancel());
+  const layering = job.stage("writable layer", () => deps.images.prepare(entry.id, image));
+  undo.defer(async () => {
+    await layering.catch(() => undefined);
+    await deps.images.removeSnapshot(entry.id);
   });
+  const logFolder = record.logPath === "" ? undefined : mkdir(dirname(record.logPath), logFolderOptions);
+  logFolder?.catch(() => undefined);
 
   const imageMounts = await holdVolumeImages(deps.images, entry.id, volumes, deps.overlay.lowerdirPlus);
   const paths = deps.paths.container(entry.id);
@@ -72,13 +82,12 @@ export async function createContainer(
     writeBundle(paths, built.spec, filter);
     return { built, filter };
   });
-  if (record.logPath !== "") await mkdir(dirname(record.logPath), { recursive: true, mode: 0o755 });
+  const layers = await layering;
+  await logFolder;
 
-  undo.defer(() => destroyProcesses(deps, entry));
-  const { created, connection } = await job.stage("shim", () =>
-    deps.launcher.create(
+  const { created, connection } = await job.stage("shim", async () => {
+    const made = await shim.create(
       {
-        id: entry.id,
         bundle: paths.folder,
         rootfs: { kind: "overlay", ...layers, ...deps.overlay },
         socket: paths.socket,
@@ -99,10 +108,11 @@ export async function createContainer(
         imageMounts,
       },
       { signal: job.signal },
-    ),
-  );
+    );
+    for (const warning of made.created.warnings) job.note(warning);
+    return made;
+  });
   undo.defer(() => connection.delete().catch(() => undefined));
-  for (const warning of created.warnings) job.note(warning);
 
   // StopPodSandbox may have begun meanwhile: it waits for this work, and must not find a new container after it.
   requireReady(pod);
@@ -111,6 +121,8 @@ export async function createContainer(
   watchShim(deps, entry, connection);
   return entry;
 }
+
+const logFolderOptions = { recursive: true, mode: 0o755 } as const;
 
 function requireReady(pod: PodEntry): void {
   const { state } = pod.record.state;

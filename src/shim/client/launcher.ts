@@ -4,7 +4,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { RuntimeError, hasCode } from "../../core/errors.ts";
 import { launcherSocketName } from "../protocol/launch.ts";
 import type {
-  Created,
   CreatePodRequest,
   DestroyRequest,
   LauncherRequest,
@@ -15,7 +14,7 @@ import { Channel, type ChannelListener, type Unnumbered } from "./channel.ts";
 import { type Identity, readIdentity } from "./identity.ts";
 import { type LauncherProgram, startLauncherProcess } from "./launcher-process.ts";
 import { podCreatedOf } from "./replies.ts";
-import { type CreateOptions, ShimConnection, nothing } from "./shim-connection.ts";
+import { type PrepareOptions, ShimConnection, type ShimPreparation, nothing } from "./shim-connection.ts";
 import { type Wait, bounded, remaining } from "./wait.ts";
 
 /** How often a launcher that starts is tried. */
@@ -69,20 +68,11 @@ export class Launcher {
   }
 
   /**
-   * Makes a container, blocked before its execve. Given up or failed, the connection is cut and the shim undoes what
-   * it made.
+   * Starts the shim of a container, and makes its cgroup, before it is known what the container is made of: neither
+   * costs time when it is. Both go with this process, or when the preparation is cancelled.
    */
-  async create(
-    options: CreateOptions,
-    wait: Wait = {},
-  ): Promise<{ readonly created: Created; readonly connection: ShimConnection }> {
-    const startedAt = performance.now();
-    return await ShimConnection.create(
-      (listener) => this.reach(listener, wait),
-      this.identity,
-      options,
-      () => remaining(wait, startedAt),
-    );
+  prepare(request: PrepareOptions, wait: Wait = {}): ShimPreparation {
+    return ShimConnection.prepare((listener) => this.reach(listener, wait), this.identity, request, wait);
   }
 
   /** Makes and pins a pod's namespaces. */

@@ -1,5 +1,12 @@
 import type { SpecResources } from "../../core/oci-runtime-spec.ts";
-import type { Created, CreateRequest, ExitRecord, KillRequest, ShimState } from "../protocol/messages.ts";
+import type {
+  Created,
+  CreateRequest,
+  ExitRecord,
+  KillRequest,
+  PrepareRequest,
+  ShimState,
+} from "../protocol/messages.ts";
 import type { RuntimeError } from "../../core/errors.ts";
 import { AttachSession, type AttachStreams } from "./attach.ts";
 import { Channel, type ChannelListener } from "./channel.ts";
@@ -7,10 +14,30 @@ import { ExecSession, type ExecCommand } from "./exec.ts";
 import type { Identity } from "./identity.ts";
 import type { OutputHandlers } from "./output.ts";
 import { createdOf, startedOf, stateOf } from "./replies.ts";
-import type { Wait } from "./wait.ts";
+import { type Wait, remaining } from "./wait.ts";
 
 /** What a caller says of the container to make; the launcher's client adds the rest. */
-export type CreateOptions = Omit<CreateRequest, "type" | "seq">;
+export type CreateOptions = Omit<CreateRequest, "type" | "seq" | "id">;
+
+/** For which container a shim is started. */
+export type PrepareOptions = Omit<PrepareRequest, "type" | "seq">;
+
+/** A shim that starts, or stands ready, for a container that is not described yet. */
+export interface ShimPreparation {
+  /**
+   * Makes the container, blocked before its execve. Given up or failed, the connection is cut and the shim undoes what
+   * it made.
+   */
+  create(
+    options: CreateOptions,
+    wait?: Wait,
+  ): Promise<{ readonly created: Created; readonly connection: ShimConnection }>;
+  /**
+   * Ends the shim where it has no container; where it has one, it and its container live on. When this returns nothing
+   * is made any more.
+   */
+  cancel(): Promise<void>;
+}
 
 /** Told once how the container ended. */
 export type ExitListener = (record: ExitRecord) => void;
@@ -36,22 +63,39 @@ export class ShimConnection {
     return new ShimConnection(socket, identity, channel, exits);
   }
 
-  /** Makes a container over a fresh connection to the launcher, which becomes the connection to its shim. */
-  static async create(
+  /** Starts a shim over a fresh connection to the launcher, which becomes the connection to the shim. */
+  static prepare(
     reachLauncher: (listener: ChannelListener) => Promise<Channel>,
     identity: Identity,
-    options: CreateOptions,
-    left: () => Wait,
-  ): Promise<{ readonly created: Created; readonly connection: ShimConnection }> {
+    request: PrepareOptions,
+    wait: Wait,
+  ): ShimPreparation {
     const exits = new ExitWatch();
-    const channel = await reachLauncher(exits);
-    try {
-      const created = await channel.request({ type: "create", ...options }, createdOf, left());
-      return { created, connection: new ShimConnection(options.socket, identity, channel, exits) };
-    } catch (thrown) {
-      channel.close();
-      throw thrown;
-    }
+    const preparing = reachLauncher(exits).then((channel) => {
+      // What goes wrong is told again, to somebody who listens, when the container is asked for.
+      const prepared = channel.request({ type: "prepare", ...request }, nothing, wait).catch(() => undefined);
+      return { channel, prepared };
+    });
+    preparing.catch(() => undefined);
+    return {
+      create: async (options, bound = {}) => {
+        const startedAt = performance.now();
+        const { channel } = await preparing;
+        try {
+          const left = remaining(bound, startedAt);
+          const created = await channel.request({ type: "create", id: request.id, ...options }, createdOf, left);
+          return { created, connection: new ShimConnection(options.socket, identity, channel, exits) };
+        } catch (thrown) {
+          channel.close();
+          throw thrown;
+        }
+      },
+      cancel: async () => {
+        const reached = await preparing.catch(() => undefined);
+        await reached?.prepared;
+        reached?.channel.close();
+      },
+    };
   }
 
   /** Resolves once the connection is gone, with the reason; the shim may live on. */

@@ -23,9 +23,10 @@ export interface HelloReply extends Hello {
 
 /**
  * What can be asked of the launcher. It forks for every connection and the child serves it: that child becomes the
- * shim (`create`), or does one piece of work that may hang, answers and ends.
+ * shim (`prepare`, then `create`), or does one piece of work that may hang, answers and ends.
  */
 export type LauncherRequest =
+  | PrepareRequest
   | CreateRequest
   | CreatePodRequest
   | RemovePodRequest
@@ -67,7 +68,20 @@ export type RootfsSource =
     }
   | { readonly kind: "directory"; readonly path: string };
 
-/** Makes a container: the connection that carried it stays with the new shim. Answered by {@link Created}. */
+/**
+ * Starts the shim of a container and makes the container's cgroup, while the daemon still gathers what the container
+ * is made of. The shim waits for the {@link CreateRequest} on the same connection; where the connection ends before,
+ * so does the shim, and the cgroup is removed. Answered when the cgroup is there.
+ */
+export interface PrepareRequest {
+  readonly type: "prepare";
+  readonly seq: number;
+  readonly id: string;
+  /** `linux.cgroupsPath` of the spec to come. */
+  readonly cgroup: string;
+}
+
+/** Makes the container that was prepared: the connection stays with the shim. Answered by {@link Created}. */
 export interface CreateRequest {
   readonly type: "create";
   readonly seq: number;

@@ -2,7 +2,7 @@ import type { SpecResources } from "../../../core/oci-runtime-spec.ts";
 import { failure } from "../failure.ts";
 import { monotonicMs, sleepMs } from "../ffi/time.ts";
 import { parseCgroupPath } from "./cgroup-path.ts";
-import { createCgroup } from "./create.ts";
+import { limitCgroup, makeCgroup } from "./create.ts";
 import { type CgroupEntry, openEntry } from "./enter.ts";
 import { type ExecSlot, ExecSlots } from "./exec-slots.ts";
 import { folderOf, pidsBelow, readCounter, removeFolders } from "./folder.ts";
@@ -30,9 +30,14 @@ export class Cgroup {
     this.slots = new ExecSlots(this.target);
   }
 
-  /** Makes it with its limits; returns warnings, leaves nothing behind when it fails. */
-  create(resources: SpecResources): string[] {
-    return createCgroup(this.path, this.hierarchies, resources);
+  /** Makes it, without limits; leaves nothing behind when it fails. */
+  make(): void {
+    makeCgroup(this.path, this.hierarchies);
+  }
+
+  /** Sets the limits of a cgroup that was just made; returns warnings. */
+  limit(resources: SpecResources): string[] {
+    return limitCgroup(this.path, this.hierarchies, resources);
   }
 
   /** Changes the given limits and keeps the others; returns warnings, changes nothing when a value is refused. */

@@ -8,25 +8,33 @@ import { type Hierarchies, type Hierarchy, isPureV2 } from "./hierarchies.ts";
 import { type ResourcePlan, planResources } from "./plan.ts";
 
 /**
- * Makes the cgroup in every hierarchy and sets its limits; returns warnings. A folder that a lost container left is
- * made anew, one with processes in it is `failed-precondition`. Everything made is removed again on failure, but for
- * parents, which are not this container's.
+ * Makes the cgroup in every hierarchy. A folder that a lost container left is made anew, one with processes in it is
+ * `failed-precondition`. Everything made is removed again on failure, but for parents, which are not this container's.
  */
-export function createCgroup(path: string, hierarchies: Hierarchies, resources: SpecResources): string[] {
-  const plan = planResources(resources, hierarchies, () => undefined);
-  const warnings = [...plan.warnings];
+export function makeCgroup(path: string, hierarchies: Hierarchies): void {
   const made: string[] = [];
   const [ok, problem] = pcall(() => {
     for (const hierarchy of hierarchies) {
       makeIn(hierarchy, path);
-      if (takesControllers(hierarchy, hierarchies, plan)) enableControllers(hierarchy, path);
       made.push(folderOf(hierarchy, path));
     }
-    writePlan(path, hierarchies, plan, warnings);
+    if (isPureV2(hierarchies)) for (const hierarchy of hierarchies) enableControllers(hierarchy, path);
   });
-  if (ok) return warnings;
+  if (ok) return;
   for (const folder of made) pcall(removeFolders, folder);
   throw problem;
+}
+
+/** Sets the limits of a cgroup that {@link makeCgroup} made; returns warnings. */
+export function limitCgroup(path: string, hierarchies: Hierarchies, resources: SpecResources): string[] {
+  const plan = planResources(resources, hierarchies, () => undefined);
+  const warnings = [...plan.warnings];
+  for (const { hierarchy } of plan.writes) {
+    // Beside v1 the few controllers that are left to v2 are handed down only where a limit needs them.
+    if (hierarchy.version === 2 && !isPureV2(hierarchies)) enableControllers(hierarchy, path);
+  }
+  writePlan(path, hierarchies, plan, warnings);
+  return warnings;
 }
 
 function writePlan(path: string, hierarchies: Hierarchies, plan: ResourcePlan, warnings: string[]): void {
@@ -55,12 +63,6 @@ function makeIn(hierarchy: Hierarchy, path: string): void {
     inheritCpuset(folder, hierarchy.mountPoint, "cpuset.cpus");
     inheritCpuset(folder, hierarchy.mountPoint, "cpuset.mems");
   }
-}
-
-/** On v2 always; beside v1 the few controllers that are left to v2 are handed down only where a limit needs them. */
-function takesControllers(hierarchy: Hierarchy, hierarchies: Hierarchies, plan: ResourcePlan): boolean {
-  if (hierarchy.version === 1) return false;
-  return isPureV2(hierarchies) || plan.writes.some((write) => write.hierarchy === hierarchy);
 }
 
 /**

@@ -4,7 +4,7 @@ import { closeEntry, openCgroup } from "../cgroup/index.ts";
 import { CLONE, FALLOC_FL_KEEP_SIZE, O, SOCK } from "../ffi/constants.ts";
 import type { Failure } from "../ffi/error.ts";
 import { E, asFailure, failure, sysError } from "../ffi/error.ts";
-import { close, open, pipe } from "../ffi/files.ts";
+import { close, open, pipe, readFile } from "../ffi/files.ts";
 import { C } from "../ffi/libc.ts";
 import { clone, exit, setName, startTicks } from "../ffi/processes.ts";
 import type { Received } from "../ffi/sockets.ts";
@@ -33,22 +33,52 @@ import { enterBefore, planNamespaces } from "./namespaces.ts";
 /** Bytes set aside for the exit record, so that a full /run can't keep it from being written. */
 const exitRecordBytes = 4096;
 const recordMode = 0o600;
+/** Bytes of the request's document: what came in a frame, written anew. */
+const maxRequestBytes = 2 * 1024 * 1024;
 
 /**
- * Makes the container in a child of the shim that ends when it is done: init becomes the shim's own child
- * (CLONE_PARENT), and all the memory that reading, checking and planning took goes with the creator. What it made is
- * told to the shim at once, which undoes it should this process fail or die.
+ * Makes the cgroup, waits for the shim's request and makes the container, in a child of the shim that ends when it is
+ * done: init becomes the shim's own child (CLONE_PARENT), and all the memory that reading, checking and planning took
+ * goes with the creator. What it made is told to the shim at once, which undoes it should this process fail or die.
  */
-export function runCreator(request: CreateRequest, hierarchies: Hierarchies, shim: number): never {
+export function runCreator(cgroupsPath: string, hierarchies: Hierarchies, shim: number): never {
   setName("berth-create");
   const tell = (message: CreatorMessage, fds: readonly number[] = []): void => {
     sendWithFds(shim, encode(message), fds);
   };
   const [ok, thrown] = pcall(() => {
-    create(request, hierarchies, tell);
+    const place = makePlace(cgroupsPath, hierarchies);
+    tell({ cgroup: place.cgroup.path });
+    const request = awaitRequest(shim);
+    if (request !== undefined) create(request, place, hierarchies, tell);
   });
   if (!ok) tell({ error: answerOf(asFailure(thrown)) });
   exit(0);
+}
+
+/** What a container needs wherever it comes from: made before its request is there. */
+interface Place {
+  readonly cgroup: Cgroup;
+  readonly entry: CgroupEntry;
+}
+
+function makePlace(cgroupsPath: string, hierarchies: Hierarchies): Place {
+  const cgroup = openCgroup(cgroupsPath, hierarchies);
+  cgroup.make();
+  const [ok, entry] = pcall(() => cgroup.openEntry());
+  if (ok) return { cgroup, entry };
+  cgroup.tryRemove();
+  throw entry;
+}
+
+/** Undefined where the shim ended without one. */
+function awaitRequest(shim: number): CreateRequest | undefined {
+  const [document] = receiveWithFds(shim, maxCreatorMessageBytes)?.fds ?? [];
+  if (document === undefined) return undefined;
+  // By its name in /proc, as the descriptor itself stands at the end of what was written.
+  const text = readFile(`/proc/self/fd/${document}`, maxRequestBytes);
+  close(document);
+  return decode(text, maxRequestBytes) as CreateRequest;
 }
 
 function answerOf({ code, message, syscall, errno }: Failure): ShimFailure {
@@ -57,8 +87,14 @@ function answerOf({ code, message, syscall, errno }: Failure): ShimFailure {
 
 type Tell = (message: CreatorMessage, fds?: readonly number[]) => void;
 
-function create(request: CreateRequest, hierarchies: Hierarchies, tell: Tell): void {
+function create(
+  request: CreateRequest,
+  { cgroup, entry }: Place,
+  hierarchies: Hierarchies,
+  tell: Tell,
+): void {
   const spec = readSpec(request.bundle);
+  requirePlace(spec, cgroup);
   const filter = filterOf(spec, request);
   checkSecurityModules(spec.process);
   const label = spec.linux.mountLabel ?? "";
@@ -66,14 +102,11 @@ function create(request: CreateRequest, hierarchies: Hierarchies, tell: Tell): v
   const namespaces = planNamespaces(spec.linux);
   const mounts = planMounts(spec.mounts ?? [], request, label);
   preallocate(request.exitRecord);
-  const cgroup = openCgroup(cgroupPath(spec), hierarchies);
-  const warnings = cgroup.create(spec.linux.resources ?? {});
-  tell({ cgroup: cgroup.path });
+  const warnings = cgroup.limit(spec.linux.resources ?? {});
   const rootfs = detachRootfs(request.rootfs, request.bundle, label, idMaps(spec));
   const hooks = startHookRunner(spec.hooks);
   const pipes = makePipes(request, spec);
   const [sync, syncOfInit] = socketPair(SOCK.SEQPACKET);
-  const entry = cgroup.openEntry();
   setOwnOomScore(spec, (text) => warnings.push(text));
   enterBefore(namespaces);
   const plan: InitPlan = {
@@ -103,6 +136,15 @@ function create(request: CreateRequest, hierarchies: Hierarchies, tell: Tell): v
   });
   warnings.push(...(decode(ready.text, maxCreatorMessageBytes) as InitReady).warnings);
   tell({ created: createdInit(pid, spec, namespaces, warnings) }, [...pipes.forShim, ...ready.fds]);
+}
+
+function requirePlace(spec: CheckedSpec, cgroup: Cgroup): void {
+  const path = cgroupPath(spec);
+  if (path === cgroup.path) return;
+  throw failure(
+    "invalid-argument",
+    `config.json: linux.cgroupsPath: ${path}: the shim was prepared for ${cgroup.path}`,
+  );
 }
 
 /** `linux.seccomp` is compiled by the daemon; without the result the container would run unconfined. */

@@ -13,6 +13,8 @@ const lastFd = 0xffffffff;
 const closeRangeCloexec = 4;
 const readChunkBytes = 4096;
 const pathMaxBytes = 4096;
+/** linux/memfd.h */
+const MFD_CLOEXEC = 1;
 
 const statxSize = 0x200;
 const wordRange = 0x100000000;
@@ -115,6 +117,14 @@ export function tryReadFile(path: string, maxBytes: number, dir: number = AT.FDC
   const [ok, result] = pcall(() => readAllFd(fd, maxBytes, path));
   C.close(fd);
   return ok ? result : undefined;
+}
+
+/** memfd_create(2): a file without a name that holds `text`, close-on-exec but where `flags` say otherwise. */
+export function memoryFile(name: string, text: string, flags = MFD_CLOEXEC): number {
+  const fd = C.memfd_create(name, flags);
+  if (fd < 0) throw sysError("memfd_create", name);
+  writeAll(fd, text, name);
+  return fd;
 }
 
 /** Writes `text` to an existing file in one write(2), as kernel files want it. */

@@ -1,7 +1,7 @@
 import { C } from "../ffi/libc.ts";
 import { F } from "../ffi/constants.ts";
 import { E, errno, failure, sysError } from "../ffi/error.ts";
-import { close, open, readlink, writeAll } from "../ffi/files.ts";
+import { close, memoryFile, open, readlink } from "../ffi/files.ts";
 import { stringArray } from "../ffi/structs.ts";
 
 const mfdCloexec = 1;
@@ -34,10 +34,7 @@ export function runSealed(bundle: string, rest: readonly string[]): void {
 function bytecodeOf(bundle: string): number {
   const [program, problem] = loadfile(bundle);
   if (program === undefined) throw failure("internal", problem ?? bundle);
-  const code = C.memfd_create(sealedName, 0);
-  if (code < 0) throw sysError("memfd_create");
-  writeAll(code, string.dump(program), "bytecode");
-  return code;
+  return memoryFile(sealedName, string.dump(program), 0);
 }
 
 function sealedCopy(path: string): number {

@@ -1,9 +1,10 @@
-import type { LauncherRequest, ShimRequest } from "../../protocol/messages.ts";
+import type { CreateRequest, LauncherRequest, PrepareRequest, ShimRequest } from "../../protocol/messages.ts";
 import { SIG } from "../ffi/constants.ts";
 import { closeAllBut } from "../ffi/descriptors.ts";
+import { failure } from "../ffi/error.ts";
 import { clone, exit, kill, setName } from "../ffi/processes.ts";
 import { createPod, destroy, removePod } from "../pods/index.ts";
-import { becomeShim } from "../shim/shim.ts";
+import { type WaitingShim, becomeShim, dismissShim, prepareShim } from "../shim/shim.ts";
 import { Connection } from "../wire/connection.ts";
 import { frameReader, replyError, replyOk, unknownRequest } from "../wire/greeting.ts";
 import { Loop } from "../wire/loop.ts";
@@ -18,29 +19,52 @@ export function serveClient(client: number, context: Context): never {
   closeAllBut([client]);
   setName("berth-serve");
   const loop = new Loop();
+  let waiting: WaitingShim | undefined;
   const timeout = loop.after(requestTimeoutMs, () => exit(1));
   const reader = frameReader(context.identity, () => connection, {
     onRequest: (request) => {
       loop.cancel(timeout);
-      serve(request, connection, loop, context);
+      if (request.type === "prepare") waiting = prepare(request, connection, loop, context);
+      else if (request.type === "create") create(request, waiting, connection, loop, context);
+      else serve(request, connection, context);
     },
   });
-  const connection = new Connection(loop, client, { onFrame: reader, onClose: () => exit(0) });
+  const connection = new Connection(loop, client, {
+    onFrame: reader,
+    onClose: () => {
+      if (waiting === undefined) exit(0);
+      dismissShim(waiting, context);
+    },
+  });
   loop.run();
   return exit(0);
 }
 
-function serve(
-  request: LauncherRequest | ShimRequest,
+function prepare(request: PrepareRequest, connection: Connection, loop: Loop, context: Context): WaitingShim {
+  forkShim(request.id, context);
+  const waiting = prepareShim(request, loop, context);
+  waiting.creator.whenPrepared((prepared) => {
+    if ("problem" in prepared) replyError(connection, request.seq, prepared.problem);
+    else replyOk(connection, request.seq, {});
+  });
+  return waiting;
+}
+
+function create(
+  request: CreateRequest,
+  waiting: WaitingShim | undefined,
   connection: Connection,
   loop: Loop,
   context: Context,
 ): void {
+  if (waiting?.id !== request.id) {
+    throw failure("failed-precondition", `create: no shim was prepared for ${request.id}`);
+  }
+  becomeShim(waiting, request, connection, loop, context);
+}
+
+function serve(request: LauncherRequest | ShimRequest, connection: Connection, context: Context): void {
   switch (request.type) {
-    case "create":
-      forkShim(request.id, context);
-      becomeShim(request, connection, loop, context);
-      return;
     case "create-pod":
       finish(connection, request.seq, () => createPod(request, context.hierarchies));
       return;

@@ -72,7 +72,7 @@ function enterableCgroup(
 ): CgroupEntry | undefined {
   if (request.cgroup === undefined) return undefined;
   const cgroup = openCgroup(request.cgroup, hierarchies);
-  cgroup.create({});
+  cgroup.make();
   undo.defer(() => {
     cgroup.destroy(undoTimeoutMs);
   });

@@ -28,8 +28,7 @@ import { resourcesShape } from "../spec/spec-shape.ts";
 import type { Connection } from "../wire/connection.ts";
 import { replyError, replyOk } from "../wire/greeting.ts";
 import type { Loop } from "../wire/loop.ts";
-import type { Creation } from "./creation.ts";
-import { startCreation } from "./creation.ts";
+import type { Creator } from "./creation.ts";
 import { Ending } from "./ending.ts";
 import { runLaterHooks } from "./later-hooks.ts";
 import { StartWatch } from "./start-watch.ts";
@@ -66,7 +65,7 @@ export interface Made {
  * ```
  */
 type State =
-  | { readonly status: "creating"; readonly creation: Creation }
+  | { readonly status: "creating"; readonly creator: Creator }
   | { readonly status: "created"; readonly made: Made; readonly startFd: number; readonly statusFd: number }
   | { readonly status: "starting"; readonly made: Made; readonly watch: StartWatch }
   | { readonly status: "running" | "paused"; readonly made: Made }
@@ -107,13 +106,14 @@ export class Container {
     this.tell = listener;
   }
 
-  /** Makes it; `listen` is called before the client hears of it. A failure is answered and undone. */
-  create(client: Connection, listen: () => void): void {
+  /** Has `creator` make it; `listen` is called before the client hears of it. A failure is answered and undone. */
+  create(creator: Creator, client: Connection, listen: () => void): void {
     this.creator = client;
-    const creation = startCreation(this.request, this.context.hierarchies, this.loop, {
-      onCgroup: (path) => {
-        this.cgroup = openCgroup(path, this.context.hierarchies);
-      },
+    this.state = { status: "creating", creator };
+    creator.whenPrepared((prepared) => {
+      if ("cgroup" in prepared) this.cgroup = openCgroup(prepared.cgroup, this.context.hierarchies);
+    });
+    creator.begin(this.request, {
       onInit: (pid) => {
         this.initPid = pid;
       },
@@ -129,7 +129,6 @@ export class Container {
         this.undo(client, problem);
       },
     });
-    this.state = { status: "creating", creation };
   }
 
   /** Lets init go on to execve; `done` is called when that has succeeded or failed. */
@@ -312,7 +311,7 @@ export class Container {
 
   /** Removes what a creation that failed has made, then says why, then ends. */
   private undo(client: Connection | undefined, problem: Failure): void {
-    if (this.state?.status === "creating") this.state.creation.abandon();
+    if (this.state?.status === "creating") this.state.creator.abandon();
     this.state = undefined;
     if (this.initPid > 0) kill(this.initPid, SIG.KILL);
     const [clean, left] = pcall(() => this.cgroup?.destroy(undoTimeoutMs));
