@@ -190,12 +190,14 @@ test("daemon: a create that is given up is undone by the shim", async () => {
   const known = new Set(readdirSync(host.folder));
   const hooks = { createRuntime: [{ path: "/bin/sleep", args: ["sleep", "0.5"] }] };
   const creating = host.create(["true"], { spec: { hooks } }, { timeoutMs: 100 });
-  await assert.rejects(creating, {
-    code: "deadline-exceeded",
-    message: /^create on .*: no answer in \d+ ms$/,
-  });
   const id = readdirSync(host.folder).find((name) => !known.has(name)) ?? "";
-  assert.notDeepEqual(cgroupsLeft(id), []);
+  await Promise.all([
+    until(() => cgroupsLeft(id).length > 0, "the shim makes the cgroup"),
+    assert.rejects(creating, {
+      code: "deadline-exceeded",
+      message: /^create on .*: no answer in \d+ ms$/,
+    }),
+  ]);
   await until(() => cgroupsLeft(id).length === 0, "the shim undoes what it made");
   await until(() => processesOf(id).length === 0, "the shim ends");
 });

@@ -89,28 +89,30 @@ export class TestHost implements AsyncDisposable {
     writeFileSync(join(folder, "config.json"), JSON.stringify(spec));
     const logPath = join(folder, "log");
     const recordPath = join(folder, "exit.json");
-    const { created, connection } = await this.launcher.prepare({ id, cgroup: spec.linux?.cgroupsPath ?? "" }, bound).create(
-      {
-        bundle: folder,
-        rootfs: {
-          kind: "overlay",
-          layersDir: this.folder,
-          lowers: ["rootfs"],
-          upper: join(folder, "upper"),
-          work: join(folder, "work"),
-          volatile: true,
-          lowerdirPlus: true,
+    const { created, connection } = await this.launcher
+      .prepare({ id, cgroup: spec.linux?.cgroupsPath ?? "" }, bound)
+      .create(
+        {
+          bundle: folder,
+          rootfs: {
+            kind: "overlay",
+            layersDir: this.folder,
+            lowers: ["rootfs"],
+            upper: join(folder, "upper"),
+            work: join(folder, "work"),
+            volatile: true,
+            lowerdirPlus: true,
+          },
+          socket: join(folder, "shim.sock"),
+          exitRecord: recordPath,
+          log: { path: logPath, maxLineBytes: 16384, maxBytes: 0 },
+          stdin: "closed",
+          imageVolumes: [],
+          createSources: [],
+          ...change.request,
         },
-        socket: join(folder, "shim.sock"),
-        exitRecord: recordPath,
-        log: { path: logPath, maxLineBytes: 16384, maxBytes: 0 },
-        stdin: "closed",
-        imageVolumes: [],
-        createSources: [],
-        ...change.request,
-      },
-      bound,
-    );
+        bound,
+      );
     const exit = new Promise<ExitRecord>((resolve) => connection.onExit(resolve));
     const container = {
       id,

@@ -272,9 +272,9 @@ test("CVE-2023-25173: groups are exactly those given; user and umask as asked", 
 
 test("masked paths hide, read-only paths hold, the rest of /proc is there", async () => {
   const seen = await output(
-    "cat /proc/keys | wc -c; ls /sys/firmware | wc -l; echo x > /proc/sys/kernel/hostname; echo $?; cat /proc/uptime | wc -l",
+    "cat /proc/keys | wc -c; ls /sys/firmware | wc -l; (echo x > /proc/sys/kernel/hostname) 2>/dev/null; echo $?; cat /proc/uptime | wc -l",
   );
-  assert.equal(seen.replace(/^sh: .*\n/m, "").replace(/^.*Read-only file system\n/m, ""), "0\n0\n1\n1");
+  assert.equal(seen, "0\n0\n1\n1");
 });
 
 test("CVE-2025-31133: /dev/null of the image is no mask", async () => {

@@ -200,7 +200,11 @@ const refusals: readonly (readonly [string, SpecChange, RegExp])[] = [
     { linux: { mountLabel: "x:y:z" } },
     /linux.mountLabel x:y:z: this host has no SELinux/,
   ],
-  ["a cgroup path with ..", { linux: { cgroupsPath: "/a/../../b" } }, /cgroup path "\/a\/\.\.\/\.\.\/b" is not absolute and plain/],
+  [
+    "a cgroup path with ..",
+    { linux: { cgroupsPath: "/a/../../b" } },
+    /cgroup path "\/a\/\.\.\/\.\.\/b" is not absolute and plain/,
+  ],
 ];
 
 for (const [what, change, message] of refusals) {

@@ -58,10 +58,7 @@ export async function createContainer(
 
   // The shim's forks and its cgroup, the folders and the spec are made at the same time.
   undo.defer(() => destroyProcesses(deps, entry));
-  const shim = deps.launcher.prepare(
-    { id: entry.id, cgroup: deps.cgroupOf(entry) },
-    { signal: job.signal },
-  );
+  const shim = deps.launcher.prepare({ id: entry.id, cgroup: deps.cgroupOf(entry) }, { signal: job.signal });
   undo.defer(() => shim.cancel());
   const layering = job.stage("writable layer", () => deps.images.prepare(entry.id, image));
   undo.defer(async () => {

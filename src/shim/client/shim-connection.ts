@@ -83,7 +83,11 @@ export class ShimConnection {
         const { channel } = await preparing;
         try {
           const left = remaining(bound, startedAt);
-          const created = await channel.request({ type: "create", id: request.id, ...options }, createdOf, left);
+          const created = await channel.request(
+            { type: "create", id: request.id, ...options },
+            createdOf,
+            left,
+          );
           return { created, connection: new ShimConnection(options.socket, identity, channel, exits) };
         } catch (thrown) {
           channel.close();

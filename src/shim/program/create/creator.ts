@@ -52,7 +52,11 @@ export function runCreator(cgroupsPath: string, hierarchies: Hierarchies, shim: 
     const request = awaitRequest(shim);
     if (request !== undefined) create(request, place, hierarchies, tell);
   });
-  if (!ok) tell({ error: answerOf(asFailure(thrown)) });
+  if (!ok) {
+    tell({ error: answerOf(asFailure(thrown)) });
+    // Until the shim has closed its end: a request left unread would reset the connection, and lose what was told.
+    pcall(receiveWithFds, shim, maxCreatorMessageBytes);
+  }
   exit(0);
 }
 

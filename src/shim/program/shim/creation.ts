@@ -96,7 +96,12 @@ export class Creator {
     const prepared: Prepared =
       "cgroup" in message
         ? { cgroup: message.cgroup }
-        : { problem: "error" in message ? failureOf(message.error) : failure("internal", "the creator said too much") };
+        : {
+            problem:
+              "error" in message
+                ? failureOf(message.error)
+                : failure("internal", "the creator said too much"),
+          };
     this.prepared = prepared;
     for (const done of this.waiting) done(prepared);
     this.waiting = [];

@@ -33,7 +33,11 @@ export function prepareShim({ id, cgroup }: PrepareRequest, loop: Loop, context:
 export function dismissShim({ id, creator }: WaitingShim, context: Context): void {
   creator.whenPrepared((prepared) => {
     creator.abandon();
-    if ("cgroup" in prepared) pcall(() => openCgroup(prepared.cgroup, context.hierarchies).destroy(dismissTimeoutMs));
+    if ("cgroup" in prepared) {
+      pcall(() => {
+        openCgroup(prepared.cgroup, context.hierarchies).destroy(dismissTimeoutMs);
+      });
+    }
     leaveLeaf(context.hierarchies, id);
     exit(0);
   });
