@@ -16,14 +16,17 @@ async function openJournal(): Promise<
   let store = await openStore(join(folder, "store"));
   let time = 0n;
   const clock = (): bigint => ++time;
+  const journal = new JobJournal(store, clock);
   return {
-    journal: new JobJournal(store, clock),
+    journal,
     reopen: async () => {
+      await journal.flush();
       await store.close();
       store = await openStore(join(folder, "store"));
       return new JobJournal(store, clock);
     },
     [Symbol.asyncDispose]: async () => {
+      await journal.flush();
       await store.close();
       await rm(folder, { recursive: true });
     },

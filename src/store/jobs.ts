@@ -4,7 +4,7 @@ import { asRuntimeError, RuntimeError } from "../core/errors.ts";
 import type { Job, PartProgress } from "../core/job.ts";
 import { maxJobNoteBytes } from "../core/limits.ts";
 import { jsonCodec } from "./codec.ts";
-import type { Store, Table } from "./store.ts";
+import type { Store, Table, Write } from "./store.ts";
 
 /** A step of a job, with what it left to read. */
 export interface JobStage {
@@ -65,6 +65,8 @@ export interface JobRequest {
 
 /** Ended jobs that are remembered, of each kind of keeping; the oldest goes first. Probes push no pod's story out. */
 export const maxEndedJobs = { journal: 1000, memory: 200 } as const;
+/** Writes that wait for the store; where it takes none, the oldest are lost. */
+const maxUnwritten = 1000;
 /** Notes that one stage keeps. */
 const maxNotesPerStage = 64;
 
@@ -82,7 +84,10 @@ export class JobJournal {
   readonly #clock: Clock;
   readonly #running = new Map<string, Running>();
   readonly #byKey = new Map<string, Running>();
+  /** By id, the oldest first. */
   readonly #ended = { journal: new Map<string, JobRecord>(), memory: new Map<string, JobRecord>() };
+  #unwritten: Write[] = [];
+  #writing: Promise<void> | undefined;
 
   constructor(store: Store, clock: Clock) {
     this.#store = store;
@@ -138,13 +143,19 @@ export class JobJournal {
     );
   }
 
-  /** Aborts what runs and waits until it has ended. */
+  /** Waits until all that there is to write down is written. */
+  async flush(): Promise<void> {
+    await this.#writing;
+  }
+
+  /** Aborts what runs and waits until it has ended, and that is written down. */
   async close(): Promise<void> {
     const outcomes = [...this.#running.values()].map((running) => {
       running.abort.abort(new RuntimeError("unavailable", "the daemon is ending"));
       return running.outcome;
     });
     await Promise.allSettled(outcomes);
+    await this.flush();
   }
 
   #start<T>(request: JobRequest, work: (job: ReportingJob) => Promise<T>): Running {
@@ -180,23 +191,18 @@ export class JobJournal {
   ): Promise<T> {
     let result: T;
     try {
-      if (request.kept === "journal") {
-        await this.#store.write([this.#table.put(running.record.id, running.record)], "memory");
-      }
+      if (request.kept === "journal") this.#writeBehind([this.#table.put(running.record.id, running.record)]);
       result = await work(this.#jobOf(running));
     } catch (thrown) {
       const error = asRuntimeError(thrown);
-      // The journal's own failure is not to hide what it tells of.
-      await this.#end(running, request, { state: "failed", error: error.message }).catch(() => undefined);
+      this.#end(running, request, { state: "failed", error: error.message });
       throw error;
     }
-    // What was done is done, whether its last line can be written or not.
-    const outcome = { state: "done", result: typeof result === "string" ? result : "" } as const;
-    await this.#end(running, request, outcome).catch(() => undefined);
+    this.#end(running, request, { state: "done", result: typeof result === "string" ? result : "" });
     return result;
   }
 
-  async #end(running: Running, request: JobRequest, outcome: Partial<JobRecord>): Promise<void> {
+  #end(running: Running, request: JobRequest, outcome: Partial<JobRecord>): void {
     const record: JobRecord = { ...running.record, ...outcome, endedAt: this.#clock() };
     running.record = record;
     this.#running.delete(record.id);
@@ -204,11 +210,30 @@ export class JobJournal {
     this.#ended[request.kept].set(record.id, record);
     const writes = this.#forgetOldest();
     if (request.kept === "journal") writes.push(this.#table.put(record.id, record));
-    if (writes.length > 0) await this.#store.write(writes, "memory");
+    this.#writeBehind(writes);
   }
 
-  #forgetOldest(): ReturnType<Table<JobRecord>["delete"]>[] {
-    const writes = [];
+  /**
+   * Writes when the writes before are done, many at once. Nobody waits for it: the journal tells of the work and undoes
+   * none, and a disk that is full or slow must not hold up what frees it.
+   */
+  #writeBehind(writes: readonly Write[]): void {
+    this.#unwritten.push(...writes);
+    this.#unwritten.splice(0, this.#unwritten.length - maxUnwritten);
+    if (this.#unwritten.length > 0) this.#writing ??= this.#drain();
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#unwritten.length > 0) {
+      const writes = this.#unwritten;
+      this.#unwritten = [];
+      await this.#store.write(writes, "memory").catch(() => undefined);
+    }
+    this.#writing = undefined;
+  }
+
+  #forgetOldest(): Write[] {
+    const writes: Write[] = [];
     for (const kept of ["journal", "memory"] as const) {
       const ended = this.#ended[kept];
       for (const id of ended.keys()) {

@@ -1,6 +1,6 @@
 import { E, type Failure } from "../ffi/error.ts";
 import { failure } from "../failure.ts";
-import { readValue, tryWrite } from "./folder.ts";
+import { readValue, tryWrite, tryWriteAll } from "./folder.ts";
 import type { Setting } from "./setting.ts";
 
 /**
@@ -10,8 +10,9 @@ import type { Setting } from "./setting.ts";
  */
 export function applySettings(folder: string, settings: readonly Setting[], warnings: string[]): void {
   const refused: Setting[] = [];
+  const problems = tryWriteAll(folder, settings);
   for (const setting of settings) {
-    const problem = tryWrite(folder, setting.file, setting.value);
+    const problem = problems.get(setting);
     if (problem === undefined) continue;
     if (problem.errno === E.NOENT && setting.lenient === true) {
       warnings.push(`linux.resources.${setting.field}: this kernel has no ${setting.file}`);

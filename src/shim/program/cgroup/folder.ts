@@ -1,6 +1,6 @@
-import { AT } from "../ffi/constants.ts";
+import { AT, O } from "../ffi/constants.ts";
 import { E, type Failure, asFailure, errno, sysError } from "../ffi/error.ts";
-import { listFolders, statx, tryReadFile, writeFile } from "../ffi/files.ts";
+import { close, listFolders, statx, tryReadFile, writeFile } from "../ffi/files.ts";
 import { C } from "../ffi/libc.ts";
 import type { Hierarchy } from "./hierarchies.ts";
 
@@ -27,6 +27,34 @@ export function readValue(folder: string, file: string): string | undefined {
 export function tryWrite(folder: string, file: string, value: string): Failure | undefined {
   const [ok, problem] = pcall(writeFile, `${folder}/${file}`, value);
   return ok ? undefined : asFailure(problem);
+}
+
+/**
+ * Writes values in order, each in one write(2); a file that several values in a row are for (the rules of v1's devices)
+ * is opened once. Gives the failures of those that did not work.
+ */
+export function tryWriteAll<T extends { readonly file: string; readonly value: string }>(
+  folder: string,
+  values: readonly T[],
+): LuaTable<T, Failure> {
+  const problems = new LuaTable<T, Failure>();
+  let file = "";
+  let fd = -1;
+  let unopened: Failure | undefined;
+  for (const one of values) {
+    if (one.file !== file) {
+      if (fd >= 0) close(fd);
+      file = one.file;
+      fd = C.openat(AT.FDCWD, `${folder}/${file}`, O.WRONLY | O.NOFOLLOW | O.CLOEXEC, 0);
+      unopened = fd < 0 ? sysError("open", `${folder}/${file}`) : undefined;
+    }
+    if (unopened !== undefined) problems.set(one, unopened);
+    else if (C.write(fd, one.value, one.value.length) !== one.value.length) {
+      problems.set(one, sysError("write", `${folder}/${file}`));
+    }
+  }
+  if (fd >= 0) close(fd);
+  return problems;
 }
 
 /** The number after `key` in a file of lines `key number`; undefined where there is none. */

@@ -1,7 +1,7 @@
 import type { SpecCapabilities } from "../../../core/oci-runtime-spec.ts";
 import { nr } from "../ffi/arch.ts";
 import { PR } from "../ffi/constants.ts";
-import { failure, sysError } from "../ffi/error.ts";
+import { E, errno, failure, sysError } from "../ffi/error.ts";
 import { C } from "../ffi/libc.ts";
 import type { CapData, CapHeader, Struct, StructArray } from "../ffi/structs.ts";
 import { struct, structs } from "../ffi/structs.ts";
@@ -102,11 +102,12 @@ function add(set: CapabilitySet, bit: number): void {
 export function dropBounding(plan: CapabilityPlan): void {
   for (let bit = 0; bit <= highestBit; bit++) {
     if (has(plan.bounding, bit)) continue;
-    const set = C.prctl(PR.CAPBSET_READ, bit, 0, 0, 0);
-    // EINVAL: the kernel has no more capabilities than this.
-    if (set < 0) return;
-    if (set === 1 && C.prctl(PR.CAPBSET_DROP, bit, 0, 0, 0) < 0) {
-      throw sysError("prctl PR_CAPBSET_DROP", capabilityName(bit));
+    if (C.prctl(PR.CAPBSET_DROP, bit, 0, 0, 0) === 0) continue;
+    const number = errno();
+    // The kernel has no more capabilities than this.
+    if (number === E.INVAL) return;
+    if (C.prctl(PR.CAPBSET_READ, bit, 0, 0, 0) !== 0) {
+      throw sysError("prctl PR_CAPBSET_DROP", capabilityName(bit), number);
     }
   }
 }

@@ -120,7 +120,6 @@ export class Container {
       onCreated: (init, fds) => {
         const [ok, problem] = pcall(() => {
           this.becomeCreated(init, fds);
-          listen();
         });
         if (ok) this.answerCreated(client, init);
         else this.undo(client, asFailure(problem));
@@ -129,6 +128,9 @@ export class Container {
         this.undo(client, problem);
       },
     });
+    // While the creator works.
+    const [ok, problem] = pcall(listen);
+    if (!ok) this.undo(client, asFailure(problem));
   }
 
   /** Lets init go on to execve; `done` is called when that has succeeded or failed. */
