@@ -37,8 +37,7 @@ export function unblockAllSignals(): void {
 
 /**
  * The default for every signal that may be changed: execve keeps the ignored ones, and Node ignores SIGPIPE. glibc keeps
- * 32 and 33 for itself and lets nobody ignore them. The launcher does it once, for itself and all that it forks, none of
- * which sets a disposition.
+ * 32 and 33 for itself and lets nobody ignore them.
  */
 export function resetSignals(): void {
   for (let signal = 1; signal <= lastSignal; signal++) C.signal_default(signal, undefined);

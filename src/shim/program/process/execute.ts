@@ -4,7 +4,7 @@ import { type Failure, errno, sysError } from "../ffi/error.ts";
 import { C } from "../ffi/libc.ts";
 import { prctl } from "../ffi/processes.ts";
 import { closeOnExec } from "../ffi/files.ts";
-import { unblockAllSignals } from "../ffi/signals.ts";
+import { resetSignals, unblockAllSignals } from "../ffi/signals.ts";
 import { applyCapabilities, dropBounding } from "./capabilities.ts";
 import { commandError, findCommand } from "./command.ts";
 import type { PreparedProcess } from "./prepare.ts";
@@ -40,6 +40,7 @@ export function executeProcess(prepared: PreparedProcess, filter?: SeccompFilter
   const name = process.args[0] ?? "";
   const file = findCommand(name, prepared.envp.values);
   setRlimits(process.rlimits);
+  resetSignals();
   closeOnExec(firstOtherFd);
   unblockAllSignals();
   throw replaceImage(prepared, name, file, filter);
