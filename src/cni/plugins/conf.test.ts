@@ -12,7 +12,7 @@ import { readTuningConf, sysctlFile } from "../tuning/conf.ts";
 
 /** A configuration as a call carries it. */
 function call(conf: object, args = ""): { conf: PluginConf; args: string } {
-  return { conf: { type: "x", name: "n", ...conf } as PluginConf, args };
+  return { conf: { type: "x", name: "n", ...conf }, args };
 }
 
 test("tuning conf: the caller's wishes go before the configuration's", () => {

@@ -32,10 +32,7 @@ export interface ShimPreparation {
     options: CreateOptions,
     wait?: Wait,
   ): Promise<{ readonly created: Created; readonly connection: ShimConnection }>;
-  /**
-   * Ends the shim where it has no container; where it has one, it and its container live on. When this returns nothing
-   * is made any more.
-   */
+  /** Ends the shim and what it has made; to be called before there is a container, or after its connection's end. */
   cancel(): Promise<void>;
 }
 
@@ -96,8 +93,10 @@ export class ShimConnection {
       },
       cancel: async () => {
         const reached = await preparing.catch(() => undefined);
-        await reached?.prepared;
-        reached?.channel.close();
+        if (reached === undefined) return;
+        await reached.prepared;
+        await reached.channel.request({ type: "delete" }, nothing, {}).catch(() => undefined);
+        reached.channel.close();
       },
     };
   }

@@ -30,9 +30,9 @@ export class Cgroup {
     this.slots = new ExecSlots(this.target);
   }
 
-  /** Makes it, without limits; leaves nothing behind when it fails. */
-  make(): void {
-    makeCgroup(this.path, this.hierarchies);
+  /** Makes it, without limits; returns the folders above it that were made, leaves nothing behind when it fails. */
+  make(): string[] {
+    return makeCgroup(this.path, this.hierarchies);
   }
 
   /** Sets the limits of a cgroup that was just made; returns warnings. */

@@ -1,5 +1,8 @@
 import type { SpecResources } from "../../../core/oci-runtime-spec.ts";
 import { failure } from "../failure.ts";
+import { AT } from "../ffi/constants.ts";
+import { E, sysError } from "../ffi/error.ts";
+import { C } from "../ffi/libc.ts";
 import { applySettings } from "./apply.ts";
 import { attachDevicePolicy } from "./device-attach.ts";
 import { parentsOf } from "./cgroup-path.ts";
@@ -7,22 +10,35 @@ import { folderOf, makeFolder, readValue, removeFolders, tryWrite } from "./fold
 import { type Hierarchies, type Hierarchy, isPureV2 } from "./hierarchies.ts";
 import { type ResourcePlan, planResources } from "./plan.ts";
 
+/** How often a parent is made again that another container's end took away meanwhile. */
+const maxTries = 10;
+
 /**
- * Makes the cgroup in every hierarchy. A folder that a lost container left is made anew, one with processes in it is
- * `failed-precondition`. Everything made is removed again on failure, but for parents, which are not this container's.
+ * Makes the cgroup in every hierarchy, with the parents that are missing. A folder that a lost container left is made
+ * anew, one with processes in it is `failed-precondition`. Returns the parents' folders that were made, outermost first:
+ * they are to be removed with a container that comes to nothing. On failure everything made is removed again.
  */
-export function makeCgroup(path: string, hierarchies: Hierarchies): void {
+export function makeCgroup(path: string, hierarchies: Hierarchies): string[] {
   const made: string[] = [];
+  const parents: string[] = [];
   const [ok, problem] = pcall(() => {
     for (const hierarchy of hierarchies) {
-      makeIn(hierarchy, path);
+      makeIn(hierarchy, path, parents);
       made.push(folderOf(hierarchy, path));
     }
     if (isPureV2(hierarchies)) for (const hierarchy of hierarchies) enableControllers(hierarchy, path);
   });
-  if (ok) return;
+  if (ok) return parents;
   for (const folder of made) pcall(removeFolders, folder);
+  removeParents(parents);
   throw problem;
+}
+
+/** Removes parents that {@link makeCgroup} made, but for those that somebody else uses by now. */
+export function removeParents(parents: readonly string[]): void {
+  for (let index = parents.length - 1; index >= 0; index--) {
+    C.unlinkat(AT.FDCWD, parents[index] as string, AT.REMOVEDIR);
+  }
 }
 
 /** Sets the limits of a cgroup that {@link makeCgroup} made; returns warnings. */
@@ -47,13 +63,17 @@ function writePlan(path: string, hierarchies: Hierarchies, plan: ResourcePlan, w
   }
 }
 
-function makeIn(hierarchy: Hierarchy, path: string): void {
+function makeIn(hierarchy: Hierarchy, path: string, parents: string[]): void {
   const folder = folderOf(hierarchy, path);
   let outcome = makeFolder(folder);
-  if (outcome === "orphan") {
-    for (const parent of parentsOf(path)) makeFolder(folderOf(hierarchy, parent));
+  for (let tries = 0; outcome === "orphan" && tries < maxTries; tries++) {
+    for (const parent of parentsOf(path)) {
+      const above = folderOf(hierarchy, parent);
+      if (makeFolder(above) === "made") parents.push(above);
+    }
     outcome = makeFolder(folder);
   }
+  if (outcome === "orphan") throw sysError("mkdir", folder, E.NOENT);
   if (outcome === "exists") {
     if (removeFolders(folder) !== undefined || makeFolder(folder) !== "made") {
       throw failure("failed-precondition", `cgroup ${folder} exists and has processes in it`);

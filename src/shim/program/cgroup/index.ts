@@ -11,6 +11,7 @@ export type { CgroupEntry } from "./enter.ts";
 export { maxExecSlots } from "./exec-slots.ts";
 export type { ExecSlot, SlotEnd } from "./exec-slots.ts";
 export { describeProcesses } from "./processes.ts";
+export { removeParents } from "./create.ts";
 export { folderOf } from "./folder.ts";
 
 /** The cgroup at `path` (absolute from the hierarchies' roots), made or not; `invalid-argument` for a path that is none. */

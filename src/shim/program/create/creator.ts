@@ -1,6 +1,6 @@
 import type { CreateRequest, ShimFailure } from "../../protocol/messages.ts";
 import type { Cgroup, CgroupEntry, Hierarchies } from "../cgroup/index.ts";
-import { closeEntry, openCgroup } from "../cgroup/index.ts";
+import { closeEntry, openCgroup, removeParents } from "../cgroup/index.ts";
 import { CLONE, FALLOC_FL_KEEP_SIZE, O, SOCK } from "../ffi/constants.ts";
 import type { Failure } from "../ffi/error.ts";
 import { E, asFailure, failure, sysError } from "../ffi/error.ts";
@@ -48,7 +48,7 @@ export function runCreator(cgroupsPath: string, hierarchies: Hierarchies, shim: 
   };
   const [ok, thrown] = pcall(() => {
     const place = makePlace(cgroupsPath, hierarchies);
-    tell({ cgroup: place.cgroup.path });
+    tell({ cgroup: place.cgroup.path, parents: jsonArray(place.parents) });
     const request = awaitRequest(shim);
     if (request !== undefined) create(request, place, hierarchies, tell);
   });
@@ -64,14 +64,17 @@ export function runCreator(cgroupsPath: string, hierarchies: Hierarchies, shim: 
 interface Place {
   readonly cgroup: Cgroup;
   readonly entry: CgroupEntry;
+  /** Folders above the cgroup that were made for it. */
+  readonly parents: string[];
 }
 
 function makePlace(cgroupsPath: string, hierarchies: Hierarchies): Place {
   const cgroup = openCgroup(cgroupsPath, hierarchies);
-  cgroup.make();
+  const parents = cgroup.make();
   const [ok, entry] = pcall(() => cgroup.openEntry());
-  if (ok) return { cgroup, entry };
+  if (ok) return { cgroup, entry, parents };
   cgroup.tryRemove();
+  removeParents(parents);
   throw entry;
 }
 

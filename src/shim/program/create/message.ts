@@ -3,8 +3,8 @@ import type { ShimFailure } from "../../protocol/messages.ts";
 
 /** What the creator tells the shim, one message each over a SEQPACKET socket. */
 export type CreatorMessage =
-  /** This cgroup is the container's from now on: the shim removes it in the end. */
-  | { readonly cgroup: string }
+  /** This cgroup is the container's from now on: the shim removes it in the end, and `parents` if it comes to nothing. */
+  | { readonly cgroup: string; readonly parents: readonly string[] }
   /** Init exists, and is to be killed when anything fails. */
   | { readonly init: number }
   | { readonly created: CreatedInit }

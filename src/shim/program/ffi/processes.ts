@@ -65,10 +65,7 @@ export function waitFor(child: number): Waited {
 
 const waitStatus = ints(1);
 
-function wait(
-  child: number,
-  options: number,
-): LuaMultiReturn<[pid: number, status: number, signal: number]> {
+function wait(child: number, options: number): LuaMultiReturn<[pid: number, status: number, signal: number]> {
   for (;;) {
     const pid = C.waitpid(child, waitStatus, options);
     if (pid > 0) {

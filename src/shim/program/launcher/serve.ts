@@ -26,14 +26,18 @@ export function serveClient(client: number, context: Context): never {
       loop.cancel(timeout);
       if (request.type === "prepare") waiting = prepare(request, connection, loop, context);
       else if (request.type === "create") create(request, waiting, connection, loop, context);
-      else serve(request, connection, context);
+      else if (request.type === "delete" && waiting !== undefined) {
+        dismissShim(waiting, context, () => {
+          replyOk(connection, request.seq, {});
+        });
+      } else serve(request, connection, context);
     },
   });
   const connection = new Connection(loop, client, {
     onFrame: reader,
     onClose: () => {
       if (waiting === undefined) exit(0);
-      dismissShim(waiting, context);
+      dismissShim(waiting, context, () => undefined);
     },
   });
   loop.run();

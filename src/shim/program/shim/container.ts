@@ -9,7 +9,7 @@ import type {
   Started,
 } from "../../protocol/messages.ts";
 import type { Cgroup, ExecSlot } from "../cgroup/index.ts";
-import { maxExecSlots, openCgroup } from "../cgroup/index.ts";
+import { maxExecSlots, openCgroup, removeParents } from "../cgroup/index.ts";
 import type { CreatedInit } from "../create/message.ts";
 import { slotEnds } from "../exec/target.ts";
 import type { ExecTarget } from "../exec/target.ts";
@@ -84,6 +84,8 @@ export class Container {
   private readonly gone: (this: void) => void;
   private state: State | undefined;
   private cgroup: Cgroup | undefined;
+  /** Folders above the cgroup that were made for it. */
+  private parents: readonly string[] = [];
   private initPid = 0;
   private startedAt = "0";
   private startProblem: Failure | undefined;
@@ -111,7 +113,9 @@ export class Container {
     this.creator = client;
     this.state = { status: "creating", creator };
     creator.whenPrepared((prepared) => {
-      if ("cgroup" in prepared) this.cgroup = openCgroup(prepared.cgroup, this.context.hierarchies);
+      if ("problem" in prepared) return;
+      this.cgroup = openCgroup(prepared.cgroup, this.context.hierarchies);
+      this.parents = prepared.parents;
     });
     creator.begin(this.request, {
       onInit: (pid) => {
@@ -317,6 +321,7 @@ export class Container {
     this.state = undefined;
     if (this.initPid > 0) kill(this.initPid, SIG.KILL);
     const [clean, left] = pcall(() => this.cgroup?.destroy(undoTimeoutMs));
+    if (clean) removeParents(this.parents);
     if (!clean) print(`${this.request.id}: ${asFailure(left).message}`);
     unlink(this.request.exitRecord);
     if (client !== undefined) replyError(client, this.request.seq, problem);

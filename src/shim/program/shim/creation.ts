@@ -21,7 +21,8 @@ export interface CreationHandlers {
 }
 
 /** How far the creator has come without a request: its cgroup is there, or could not be made. */
-type Prepared = { readonly cgroup: string } | { readonly problem: Failure };
+type Prepared =
+  { readonly cgroup: string; readonly parents: readonly string[] } | { readonly problem: Failure };
 
 /**
  * A child that makes the container: its cgroup at once, all the rest when it has the request. Forked ahead, so that
@@ -95,7 +96,7 @@ export class Creator {
   private settle(message: CreatorMessage): void {
     const prepared: Prepared =
       "cgroup" in message
-        ? { cgroup: message.cgroup }
+        ? { cgroup: message.cgroup, parents: message.parents }
         : {
             problem:
               "error" in message

@@ -1,5 +1,5 @@
 import type { CreateRequest, PrepareRequest } from "../../protocol/messages.ts";
-import { openCgroup } from "../cgroup/index.ts";
+import { openCgroup, removeParents } from "../cgroup/index.ts";
 import { EPOLL, PR, SIG } from "../ffi/constants.ts";
 import { C } from "../ffi/libc.ts";
 import { exit, prctl, setName } from "../ffi/processes.ts";
@@ -29,16 +29,22 @@ export function prepareShim({ id, cgroup }: PrepareRequest, loop: Loop, context:
   return { id, creator: new Creator(cgroup, context.hierarchies, loop) };
 }
 
-/** Ends a shim that never had a container, once the cgroup that was made for it is removed. */
-export function dismissShim({ id, creator }: WaitingShim, context: Context): void {
+/** Ends a shim that never had a container: calls `done` once the cgroup that was made for it is removed, and exits. */
+export function dismissShim(
+  { id, creator }: WaitingShim,
+  context: Context,
+  done: (this: void) => void,
+): void {
   creator.whenPrepared((prepared) => {
     creator.abandon();
     if ("cgroup" in prepared) {
       pcall(() => {
         openCgroup(prepared.cgroup, context.hierarchies).destroy(dismissTimeoutMs);
+        removeParents(prepared.parents);
       });
     }
     leaveLeaf(context.hierarchies, id);
+    done();
     exit(0);
   });
 }
