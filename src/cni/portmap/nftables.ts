@@ -1,6 +1,7 @@
 import { RuntimeError } from "../../core/errors.ts";
 import type { HostNetwork } from "../host-network.ts";
 import type { IpPrefix } from "../ip.ts";
+import { KeyedQueue } from "../keyed-queue.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
 import { runNft } from "../nft.ts";
 import { formatHostPort, type PortmapConf } from "./conf.ts";
@@ -19,6 +20,8 @@ import {
   type PlacedElement,
 } from "./table.ts";
 
+/** One turn for all tables: the kernel counts one generation for every rule of the host. */
+const turn = "the host's nftables rules";
 /** Tries to add to a table that others remove at the same time. */
 const maxAddTries = 5;
 const udpNumber = 17;
@@ -26,26 +29,31 @@ const udpNumber = 17;
 /**
  * The backend nftables: one table a network, whose rules look ports up in maps. The first pod with ports has the table
  * written by nft(8); each one is then a handful of map elements in one netlink batch. The last one takes the table along.
+ * This process changes the tables in turn, so that what is tried again is other processes' doing alone.
  */
 export function nftablesMapper(host: HostNetwork): PortMapper {
   const rules = new WrittenRules(host);
+  const queue = new KeyedQueue();
   return {
     add: async (call, conf, pods) => {
       const owner = ownerComment(call.containerId, call.ifname);
       const elements = elementsOf(conf, pods, owner);
       if (elements.length === 0) return;
       const table = new PortsTable(host, conf.network);
-      await addElements(rules, table, conf, pods, elements, call.signal);
-      const pod4 = pods.find(({ address }) => address.family === 4);
-      if (conf.snat && pod4 !== undefined) await allowLocalnet(host, table.name, pod4.address);
+      await queue.run(turn, call.signal, async () => {
+        await addElements(rules, table, conf, pods, elements, call.signal);
+        const pod4 = pods.find(({ address }) => address.family === 4);
+        if (conf.snat && pod4 !== undefined) await allowLocalnet(host, table.name, pod4.address);
+      });
       await forgetFlowsOf(host.netfilter, elements);
     },
     remove: async (call, network) => {
       const owner = ownerComment(call.containerId, call.ifname);
       const table = new PortsTable(host, network);
-      await forgetFlowsOf(host.netfilter, await table.remove((comment) => comment === owner));
+      const removed = await queue.run(turn, call.signal, () => table.remove((comment) => comment === owner));
+      await forgetFlowsOf(host.netfilter, removed);
       // The kernel takes its time to be sure that no packet is on its way through the table.
-      call.afterwards(() => table.removeIfUnused());
+      call.afterwards(({ signal }) => queue.run(turn, signal, () => table.removeIfUnused()));
     },
     check: async (call, conf, pods) => {
       const owner = ownerComment(call.containerId, call.ifname);
@@ -61,12 +69,14 @@ export function nftablesMapper(host: HostNetwork): PortMapper {
     gc: async (call, network, valid) => {
       const owners = new Set(valid.map(({ containerID, ifname }) => ownerComment(containerID, ifname)));
       const table = new PortsTable(host, network);
-      const removed = await table.remove((comment) => !owners.has(comment));
+      const removed = await queue.run(turn, call.signal, () =>
+        table.remove((comment) => !owners.has(comment)),
+      );
       for (const owner of new Set(removed.map(({ element }) => element.comment))) {
         call.note(`portmap: removed the host ports of ${owner}`);
       }
       await forgetFlowsOf(host.netfilter, removed);
-      await table.removeIfUnused();
+      await queue.run(turn, call.signal, () => table.removeIfUnused());
     },
   };
 }
