@@ -9,6 +9,11 @@ const shortestPauseMs = 1;
 /** Pauses of one round over all trees may add up to this, or what a round measures would be old when it ends. */
 const pausesOfRoundMs = 20_000;
 
+/** Milliseconds between the walks of two of so many trees. */
+export function pauseBetween(trees: number): number {
+  return Math.min(longestPauseMs, pausesOfRoundMs / Math.max(1, trees));
+}
+
 /** How fast a walk goes: slowly where little is to be seen, never without pauses. */
 export class Pace {
   readonly #pauseMs: number;

@@ -1,8 +1,9 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Clock } from "../../core/clock.ts";
 import type { Container } from "../../core/container.ts";
 import type { ContainerId } from "../../core/ids.ts";
 import type { Logger } from "../../core/logger.ts";
-import { Pace } from "./pace.ts";
+import { Pace, pauseBetween } from "./pace.ts";
 import { measureTree, type TreeUsage } from "./tree-usage.ts";
 
 /** What a container has written, and when that was found out. */
@@ -89,8 +90,13 @@ export class WritableLayers implements AsyncDisposable {
   async #run(): Promise<void> {
     while (!this.#stopped) {
       const next = this.#next();
-      if (next !== undefined && next.inMs <= 0) await this.#measure(next.id);
-      else await this.#pause(next?.inMs ?? refreshMs);
+      if (next === undefined || next.inMs > 0) {
+        await this.#pause(next?.inMs ?? refreshMs);
+        continue;
+      }
+      await this.#measure(next.id);
+      // Many small layers that are due at the same time would be one long walk.
+      await sleep(pauseBetween(this.#measured.size), undefined, { ref: false });
     }
   }
 
