@@ -166,23 +166,25 @@ test(
 test("reference: a network of programs alone", available, async () => {
   await using fixture = await makeFixture();
   await using namespace = await makeNamespace();
-  await linkPlugins(fixture, ["ptp"]);
+  await linkPlugins(fixture, ["host-device", "static"]);
+  const addresses = [{ address: "10.66.0.2/24" }];
   await fixture.configure({
     cniVersion: "1.0.0",
-    name: "ptp",
-    plugins: [
-      {
-        type: "ptp",
-        ipam: { type: "static", addresses: [{ address: "10.66.0.2/24", gateway: "10.66.0.1" }] },
-      },
-    ],
+    name: "moved",
+    plugins: [{ type: "host-device", device: "moved0", ipam: { type: "static", addresses } }],
   });
-  await linkPlugins(fixture, ["static"]);
-  const pod = makePod();
-  const { ips } = await fixture.networks.attach(pod, namespace.path, makeJob(), soon());
-  assert.deepEqual(ips, ["10.66.0.2"]);
-  await fixture.networks.detach(pod.id, undefined, soon());
-  assert.equal(await namespace.run("ip", "-brief", "link", "show", "type", "veth"), "");
+  await output("ip", "link", "add", "moved0", "type", "veth", "peer", "name", "moved1");
+  try {
+    const pod = makePod();
+    const { ips } = await fixture.networks.attach(pod, namespace.path, makeJob(), soon());
+    assert.deepEqual(ips, ["10.66.0.2"]);
+    assert.match(await namespace.run("ip", "-brief", "link", "show", "type", "veth"), /^eth0/);
+    await fixture.networks.detach(pod.id, undefined, soon());
+    assert.equal(await namespace.run("ip", "-brief", "link", "show", "type", "veth"), "");
+  } finally {
+    // The pod's namespace gives it back, but where that is gone.
+    await output("ip", "link", "delete", "moved0").catch(() => undefined);
+  }
 });
 
 /** Puts reference plugins into the fixture's folder. */
