@@ -151,7 +151,8 @@ test(
     await using namespace = await makeNamespace();
     await linkPlugins(fixture, ["tuning"]);
     const network = bridgeNetwork(fixture, "ref0", ["10.91.0.0/24"]);
-    network.plugins.push({ type: "tuning", sysctl: { "net.core.somaxconn": "511" } });
+    const dataDir = join(fixture.folder, "tuning");
+    network.plugins.push({ type: "tuning", dataDir, sysctl: { "net.core.somaxconn": "511" } });
     await fixture.configure(network);
     const pod = makePod();
     const { ips } = await fixture.networks.attach(pod, namespace.path, makeJob(), soon());
