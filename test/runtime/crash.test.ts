@@ -14,7 +14,8 @@ let daemon: TestDaemon;
 
 before(async () => {
   world = bed.use(await World.create());
-  daemon = bed.use(await TestDaemon.start(world));
+  // What was whole when the daemon died, and whose id nobody got, is undone soon and not in two minutes.
+  daemon = bed.use(await TestDaemon.start(world, { flags: ["--unclaimed-timeout-ms", "1000"] }));
   await makeTestImage(daemon);
   // The first pod makes the bridge, which stays.
   await (await TestPod.run(daemon))[Symbol.asyncDispose]();
