@@ -270,7 +270,10 @@ test("vxlan: what is wrong is named, and nothing is left", needsRoot, async () =
     assert.equal(await output("ip", "-brief", "link", "show", "type", "vxlan"), "", String(expected));
     assert.doesNotMatch(await output("nft", "list", "tables"), /vxlan/, String(expected));
   }
-  await assert.rejects(attach([{ type: "vxlan", vni: 42, peers: own }]), /it is chained behind a plugin/);
+  await assert.rejects(
+    attach([{ type: "vxlan", vni: 42, dataDir: join(fixture.folder, "users"), peers: own }]),
+    /it is chained behind a plugin/,
+  );
   await output("ip", "link", "delete", "dummy7");
 });
 
