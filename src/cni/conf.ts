@@ -35,6 +35,13 @@ export function requirePluginType(type: string, what: string): void {
   }
 }
 
+/** Throws `invalid-argument` where a network's name could be a path. */
+export function requireNetworkName(name: string, what: string): void {
+  if (!networkName.test(name)) {
+    throw new RuntimeError("invalid-argument", `${what}: not a network's name: ${JSON.stringify(name)}`);
+  }
+}
+
 /** Reads a `.conflist` file. Throws `invalid-argument` with `what`, which names the file. */
 export function parseConfList(text: string, what: string): NetworkConf {
   const object = parseJsonObject(text, what);
@@ -52,9 +59,7 @@ export function parseSingleConf(text: string, what: string): NetworkConf {
 
 function readNetwork(object: JsonObject, plugins: readonly PluginConf[], what: string): NetworkConf {
   const name = stringField(object, "name", what);
-  if (!networkName.test(name)) {
-    throw new RuntimeError("invalid-argument", `${what}: not a network's name: ${JSON.stringify(name)}`);
-  }
+  requireNetworkName(name, what);
   if (plugins.length === 0) throw new RuntimeError("invalid-argument", `${what}: no plugins`);
   return {
     name,

@@ -12,6 +12,7 @@ export interface MasqueradeOptions {
   readonly environment: Readonly<Record<string, string>>;
 }
 
+const families = [4, 6] as const;
 const multicast = { 4: "224.0.0.0/4", 6: "ff00::/8" } as const;
 
 /**
@@ -72,7 +73,7 @@ export class Masquerade {
     // Somebody may have flushed the whole ruleset since.
     if (isKnown && (await this.#exists(network))) return;
     const all = new Set([...known, ...subnets]);
-    await this.#run(network, tableScript(network, [...all], this.#spared.get(network) ?? []), signal);
+    await this.#run(network, tableScript(network, [...all], this.#spared.get(network)), signal);
     this.#subnets.set(network, all);
   }
 
@@ -91,42 +92,55 @@ export function tableName(network: string): string {
   return `berth_masq_${createHash("sha256").update(network).digest("hex").slice(0, 12)}`;
 }
 
-/** The nft script that replaces a network's table in one transaction. */
-export function tableScript(network: string, subnets: readonly string[], spared: readonly string[]): string {
-  const name = tableName(network);
-  const rules = ([4, 6] as const).flatMap((family) => {
-    const own = subnets.filter((subnet) => subnet.includes(":") === (family === 6)).sort();
-    if (own.length === 0) return [];
-    const ip = family === 4 ? "ip" : "ip6";
-    const set = `{ ${own.join(", ")} }`;
-    return [
-      `    ${ip} saddr ${set} ${ip} daddr != ${set} ${ip} daddr != @${sparedSet(family)} ${ip} daddr != ${multicast[family]} masquerade comment "pods of ${network}"`,
-    ];
-  });
+/**
+ * The nft script that makes a network's table, or completes it, in one transaction. Subnets are only added: other
+ * processes, and this daemon before its last restart, know others. `spared` undefined leaves those as they are.
+ */
+export function tableScript(
+  network: string,
+  subnets: readonly string[],
+  spared: readonly string[] | undefined,
+): string {
+  const table = `inet ${tableName(network)}`;
+  const ofFamily = (family: 4 | 6): string[] =>
+    subnets.filter((subnet) => subnet.includes(":") === (family === 6)).sort();
   return [
-    // Adding it first makes deleting it safe.
-    `table inet ${name}`,
-    `delete table inet ${name}`,
-    `table inet ${name}`,
+    `add table ${table}`,
     ...spareLines(network, spared),
-    `table inet ${name} {`,
-    "  chain postrouting {",
-    "    type nat hook postrouting priority srcnat; policy accept;",
-    ...rules,
-    "  }",
-    "}",
+    ...families.map((family) => {
+      const type = `ipv${family}_addr`;
+      return `add set ${table} ${subnetSet(family)} { type ${type}; flags interval; auto-merge; }`;
+    }),
+    `add chain ${table} postrouting { type nat hook postrouting priority srcnat; policy accept; }`,
+    `flush chain ${table} postrouting`,
+    ...families.map((family) => `add rule ${table} postrouting ${ruleOf(network, family)}`),
+    ...families.flatMap((family) => {
+      const own = ofFamily(family);
+      return own.length === 0 ? [] : [`add element ${table} ${subnetSet(family)} { ${own.join(", ")} }`];
+    }),
     "",
   ].join("\n");
 }
 
+function ruleOf(network: string, family: 4 | 6): string {
+  const ip = family === 4 ? "ip" : "ip6";
+  return [
+    `${ip} saddr @${subnetSet(family)}`,
+    ...[`@${subnetSet(family)}`, `@${sparedSet(family)}`, multicast[family]].map(
+      (other) => `${ip} daddr != ${other}`,
+    ),
+    `masquerade comment "pods of ${network}"`,
+  ].join(" ");
+}
+
 /** The nft commands that replace the subnets towards which a network's pods keep their own address. */
-function spareLines(network: string, spared: readonly string[]): string[] {
-  return ([4, 6] as const).flatMap((family) => {
-    const own = spared.filter((subnet) => subnet.includes(":") === (family === 6));
+function spareLines(network: string, spared: readonly string[] | undefined): string[] {
+  return families.flatMap((family) => {
+    const own = spared?.filter((subnet) => subnet.includes(":") === (family === 6)) ?? [];
     const set = `inet ${tableName(network)} ${sparedSet(family)}`;
     return [
       `add set ${set} { type ipv${family}_addr; flags interval; }`,
-      `flush set ${set}`,
+      ...(spared === undefined ? [] : [`flush set ${set}`]),
       ...(own.length === 0 ? [] : [`add element ${set} { ${own.join(", ")} }`]),
     ];
   });
@@ -134,4 +148,8 @@ function spareLines(network: string, spared: readonly string[]): string[] {
 
 function sparedSet(family: 4 | 6): string {
   return `spared${family}`;
+}
+
+function subnetSet(family: 4 | 6): string {
+  return `subnets${family}`;
 }

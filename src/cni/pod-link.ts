@@ -1,17 +1,22 @@
 import { RuntimeError } from "../core/errors.ts";
 import { addressesOf, findLink } from "./bridge/device.ts";
-import { hostLinkName } from "./bridge/veth.ts";
+import { hostLinkName, type VethNames } from "./bridge/veth.ts";
 import { parsePrefix, sameIp } from "./ip.ts";
 import { stringField } from "./json.ts";
 import { listAddresses } from "./netlink/address.ts";
 import { IFF_UP, type Link } from "./netlink/link.ts";
+import { ownerMark } from "./owner.ts";
 import type { PluginCall } from "./plugin.ts";
 import type { PodNamespace } from "./pod-namespace.ts";
 import { emptyResult, type CniResult } from "./result.ts";
 
-/** The names of a veth's two ends. */
-export function linkNames(call: PluginCall): { host: string; pod: string } {
-  return { host: hostLinkName(call.containerId, call.ifname), pod: call.ifname };
+/** The names of a pod's veth. */
+export function linkNames({ conf, containerId, ifname }: PluginCall): VethNames {
+  return {
+    host: hostLinkName(containerId, ifname),
+    pod: ifname,
+    alias: ownerMark(stringField(conf, "name", conf.type), containerId, ifname),
+  };
 }
 
 /** Has the `ipam` plugin give addresses, and take them back where what follows fails; none at all throws. */

@@ -69,6 +69,14 @@ const failures: readonly (readonly [string, string, Record<string, string>, unkn
     /CHECK came with/,
   ],
   ["no name", "static", { CNI_COMMAND: "DEL" }, { cniVersion: "1.0.0" }, 7, /no name/],
+  [
+    "a name that is a path",
+    "static",
+    { CNI_COMMAND: "DEL" },
+    { ...conf, name: "../n" },
+    7,
+    /not a network's name/,
+  ],
   ["GC of nothing named", "static", { CNI_COMMAND: "GC" }, conf, 7, /no cni\.dev\/valid-attachments/],
   ["no container", "static", { CNI_COMMAND: "DEL" }, conf, 4, /CNI_CONTAINERID is not set/],
   [

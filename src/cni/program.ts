@@ -1,11 +1,12 @@
 import { statSync } from "node:fs";
 import { asRuntimeError, RuntimeError, type ErrorCode } from "../core/errors.ts";
 import type { PluginConf } from "./conf.ts";
-import { versionOf } from "./conf.ts";
+import { requireNetworkName, versionOf } from "./conf.ts";
 import { openHostNetwork } from "./host-network.ts";
 import { objectField, objectsField, parseJsonObject, stringField, type JsonObject } from "./json.ts";
 import { pluginLookup } from "./lookup.ts";
 import { builtInPlugins } from "./plugins/built-in.ts";
+import { vxlanPlugin } from "./plugins/vxlan.ts";
 import type { NetworkCall, Plugin, PluginCall, ValidAttachment } from "./plugin.ts";
 import type { PodNamespace } from "./pod-namespace.ts";
 import { openIfPresent } from "./pod-namespace.ts";
@@ -94,14 +95,19 @@ async function answer(input: ProgramInput): Promise<string> {
   );
   await using host = openHostNetwork(environment);
   const folders = (environment["CNI_PATH"] ?? "").split(":").filter((folder) => folder !== "");
-  const builtIn = builtInPlugins(host);
+  await using vxlan = vxlanPlugin({ host, onWarning: input.note });
+  const builtIn = [...builtInPlugins(host), vxlan];
   const delegate = pluginLookup(builtIn, { folders, environment });
   const plugin = builtIn.find(({ type }) => type === input.type);
   if (plugin === undefined) throw new ProtocolError("badEnvironment", `${input.type} is no built-in plugin`);
   const { signal, note } = input;
   const call: NetworkCall = { conf, signal, note, delegate };
-  if (command === "GC") await plugin.gc(call, readValid(conf));
-  else if (command === "STATUS") await status(plugin, call);
+  if (command === "GC") {
+    const valid = readValid(conf);
+    await plugin.gc(call, valid);
+    // The rules of ipMasq, which are there for the next pod: no runtime tells when the network has left its folder.
+    if (valid.length === 0) await host.masquerade.remove(stringField(conf, "name", "configuration"), signal);
+  } else if (command === "STATUS") await status(plugin, call);
   else return await attach(plugin, command, call, input);
   return "";
 }
@@ -187,9 +193,9 @@ function readConf(input: ProgramInput, command: string, since: CniVersion): Plug
       `${command} came with CNI ${since}, the configuration is ${version}`,
     );
   }
-  if (stringField(conf, "name", "configuration") === "") {
-    throw new ProtocolError("badConfiguration", "configuration: no name");
-  }
+  const name = stringField(conf, "name", "configuration");
+  if (name === "") throw new ProtocolError("badConfiguration", "configuration: no name");
+  requireNetworkName(name, "configuration");
   return { ...conf, type: input.type };
 }
 

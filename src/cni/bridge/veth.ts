@@ -18,6 +18,7 @@ import {
   IFF_UP,
   setBridgePort,
   setLink,
+  setLinkAlias,
   type Link,
 } from "../netlink/link.ts";
 import { addRoute } from "../netlink/route.ts";
@@ -27,6 +28,13 @@ import type { CniIp } from "../result.ts";
 import type { BridgeConf } from "./conf.ts";
 import { addressesOf, findLink, isBridgeReady, linkOf, randomMac } from "./device.ts";
 import { routeSettings, type GatewayPlan } from "./gateways.ts";
+
+/** What a pod's veth is called: its two ends, and the alias of the host's, by which garbage collection knows it. */
+export interface VethNames {
+  readonly host: string;
+  readonly pod: string;
+  readonly alias: string;
+}
 
 /** A veth pair whose host end is a port of the bridge. */
 export interface VethPair {
@@ -55,17 +63,18 @@ export async function connectPod(
   namespace: PodNamespace,
   conf: BridgeConf,
   plan: GatewayPlan,
-  names: { readonly host: string; readonly pod: string },
+  names: VethNames,
   bridgeIndex: number,
 ): Promise<VethPair | undefined> {
   const mtu = conf.mtu === undefined ? {} : { mtu: conf.mtu };
   const podMac = conf.mac ?? macOf(plan.ips);
-  const [bridgeReply, vethReply, hostReply, addressReply] = await rtnetlink.request([
+  const [bridgeReply, vethReply, aliasReply, hostReply, addressReply] = await rtnetlink.request([
     getLink(conf.bridge),
     addVeth(
       { name: names.host, mac: randomMac(), master: bridgeIndex, flags: IFF_UP, ...mtu },
       { name: names.pod, mac: podMac, netnsFd: namespace.fd, ...mtu },
     ),
+    setLinkAlias(names.host, names.alias),
     getLink(names.host),
     listAddresses(bridgeIndex),
   ]);
@@ -82,6 +91,7 @@ export async function connectPod(
     return undefined;
   }
   requireSuccess(`${names.host}, ${names.pod}`, vethReply);
+  if (aliasReply !== undefined) requireSuccess(names.host, aliasReply);
   if (host === undefined) throw new RuntimeError("internal", `${names.host} is gone again`);
   if (conf.hairpinMode || conf.portIsolation) {
     const port = { hairpin: conf.hairpinMode, isolated: conf.portIsolation };
@@ -124,7 +134,7 @@ export async function configurePod(
 export async function disconnectPod(
   rtnetlink: NetlinkSocket,
   namespace: PodNamespace | undefined,
-  names: { readonly host: string; readonly pod: string },
+  names: Pick<VethNames, "host" | "pod">,
 ): Promise<void> {
   if (await deleteByName(rtnetlink, names.host)) return;
   // Made under another name, by the reference plugin before this runtime took over.

@@ -3,7 +3,17 @@ import { test } from "node:test";
 import { hasCode } from "../../core/errors.ts";
 import { parseIp, parsePrefix } from "../ip.ts";
 import { addAddress, decodeAddress, listAddresses } from "./address.ts";
-import { addBridge, addVeth, decodeLink, deleteLink, getLink, setBridgePort, setLink } from "./link.ts";
+import {
+  addBridge,
+  addVeth,
+  decodeLink,
+  deleteLink,
+  getLink,
+  listLinks,
+  setBridgePort,
+  setLink,
+  setLinkAlias,
+} from "./link.ts";
 import {
   attributeText,
   decodeAcknowledgement,
@@ -76,6 +86,20 @@ const requests: readonly (readonly [string, NetlinkMessage, number, number, stri
     18,
     0x5,
     hex("00 00 0000 00000000 00000000 00000000", "0700 0300 6c6f00 00", "0800 1d00 08000000"),
+  ],
+  [
+    "a link's alias, by its name",
+    setLinkAlias("v0", "a pod"),
+    19,
+    0x5,
+    hex("00 00 0000 00000000 00000000 00000000", "0700 0300 763000 00", "0a00 1400 6120706f6400 0000"),
+  ],
+  [
+    "the links of a kind",
+    listLinks("ifb"),
+    18,
+    0x301,
+    hex("00 00 0000 00000000 00000000 00000000", "0800 1d00 08000000", "0c00 1280 0800 0100 69666200"),
   ],
   ["a link deleted", deleteLink(9), 17, 0x5, hex("00 00 0000 09000000 00000000 00000000")],
   [
@@ -215,6 +239,7 @@ test("netlink: links and addresses as the kernel sends them", () => {
       "0800 0500 02000000",
       "0800 0a00 07000000",
       "0800 0d00 e8030000",
+      "0a00 1400 6120706f6400 0000",
       "1000 1200 0900 0100 7665746800 000000",
     ),
     "hex",
@@ -229,6 +254,7 @@ test("netlink: links and addresses as the kernel sends them", () => {
     master: 7,
     peer: 2,
     kind: "veth",
+    alias: "a pod",
   });
   const address = Buffer.from(
     hex("02 10 80 00 03000000", "0800 0100 0a580005", "0800 0200 0a580005", "0800 0800 80000000"),

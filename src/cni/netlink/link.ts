@@ -7,6 +7,7 @@ import {
   nested,
   NLM_F_ACK,
   NLM_F_CREATE,
+  NLM_F_DUMP,
   NLM_F_EXCL,
   NLM_F_REQUEST,
   text,
@@ -34,6 +35,7 @@ const IFLA_MASTER = 10;
 const IFLA_PROTINFO = 12;
 const IFLA_TXQLEN = 13;
 const IFLA_LINKINFO = 18;
+const IFLA_IFALIAS = 20;
 const IFLA_NET_NS_FD = 28;
 const IFLA_EXT_MASK = 29;
 const IFLA_INFO_KIND = 1;
@@ -81,6 +83,8 @@ export interface Link {
   readonly peer: number;
   /** `bridge`, `veth`...; empty for hardware and loopback. */
   readonly kind: string;
+  /** A text that tells people what it is; empty is none. */
+  readonly alias: string;
 }
 
 /** Makes a bridge. */
@@ -107,6 +111,15 @@ export function setLink(index: number, settings: LinkSettings): NetlinkMessage {
     type: RTM_SETLINK,
     flags: NLM_F_REQUEST | NLM_F_ACK,
     payload: Buffer.concat([linkHeader(0, index, settings), linkAttributes(settings)]),
+  };
+}
+
+/** Gives the link of this name an alias, also one that an earlier message of the same datagram makes. */
+export function setLinkAlias(name: string, alias: string): NetlinkMessage {
+  return {
+    type: RTM_SETLINK,
+    flags: NLM_F_REQUEST | NLM_F_ACK,
+    payload: Buffer.concat([linkHeader(0, 0, {}), text(IFLA_IFNAME, name), text(IFLA_IFALIAS, alias)]),
   };
 }
 
@@ -143,6 +156,19 @@ export function getLinkByIndex(index: number): NetlinkMessage {
     type: RTM_GETLINK,
     flags: NLM_F_REQUEST | NLM_F_ACK,
     payload: Buffer.concat([linkHeader(0, index, {}), u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS)]),
+  };
+}
+
+/** Asks for every link of a kind; an older kernel answers with those of every kind. */
+export function listLinks(kind: string): NetlinkMessage {
+  const attributes = [
+    u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS),
+    nested(IFLA_LINKINFO, text(IFLA_INFO_KIND, kind)),
+  ];
+  return {
+    type: RTM_GETLINK,
+    flags: NLM_F_REQUEST | NLM_F_DUMP,
+    payload: Buffer.concat([linkHeader(0, 0, {}), ...attributes]),
   };
 }
 
@@ -202,6 +228,7 @@ export function decodeLink(payload: Buffer): Link {
     master: attributeU32(attributes.get(IFLA_MASTER)) ?? 0,
     peer: attributeU32(attributes.get(IFLA_LINK)) ?? 0,
     kind: attributeText(info.get(IFLA_INFO_KIND)),
+    alias: attributeText(attributes.get(IFLA_IFALIAS)),
   };
 }
 

@@ -5,8 +5,7 @@ import { findLink } from "../bridge/device.ts";
 import { deleteByName } from "../bridge/veth.ts";
 import type { HostNetwork } from "../host-network.ts";
 import { stringField } from "../json.ts";
-import { addIfb, decodeLink, getLinkByIndex, IFF_UP, type Link } from "../netlink/link.ts";
-import { requireSuccess } from "../netlink/socket.ts";
+import { addIfb, decodeLink, getLinkByIndex, IFF_UP, setLinkAlias, type Link } from "../netlink/link.ts";
 import {
   addIngress,
   addTokenBucket,
@@ -15,8 +14,10 @@ import {
   redirectArriving,
   type TokenBucket,
 } from "../netlink/traffic-control.ts";
+import { ownerMark } from "../owner.ts";
 import type { Plugin, PluginCall } from "../plugin.ts";
 import { emptyResult, type CniInterface } from "../result.ts";
+import { removeStaleLinks } from "../stale-links.ts";
 import { requireNamespace } from "./loopback.ts";
 
 /**
@@ -37,7 +38,7 @@ export function bandwidthPlugin(host: HostNetwork): Plugin {
         await host.rtnetlink.execute(link.name, [addTokenBucket(link.index, conf.ingress)]);
       }
       if (conf.egress === undefined) return previous;
-      const ifb = await limitArriving(host, link, ifbName(conf.network, call.containerId), conf.egress);
+      const ifb = await limitArriving(host, link, call, conf.network, conf.egress);
       return { ...previous, interfaces: [...previous.interfaces, ifb] };
     },
     del: async (call) => {
@@ -59,7 +60,7 @@ export function bandwidthPlugin(host: HostNetwork): Plugin {
       if (ifb === undefined) throw new RuntimeError("failed-precondition", `${name} is gone`);
       await requireBucket(host, conf, ifb, conf.egress);
     },
-    gc: () => Promise.resolve(),
+    gc: (call, valid) => removeStaleLinks(host, "ifb", call, valid),
   };
 }
 
@@ -91,12 +92,16 @@ async function hostLink(host: HostNetwork, call: PluginCall, conf: BandwidthConf
 async function limitArriving(
   host: HostNetwork,
   link: Link,
-  name: string,
+  { containerId, ifname }: PluginCall,
+  network: string,
   bucket: TokenBucket,
 ): Promise<CniInterface> {
+  const name = ifbName(network, containerId);
   const settings = { name, mtu: link.mtu, queueLength: 0, flags: IFF_UP };
-  const [added] = await host.rtnetlink.request([addIfb(settings)]);
-  if (added !== undefined) requireSuccess(name, added);
+  await host.rtnetlink.execute(name, [
+    addIfb(settings),
+    setLinkAlias(name, ownerMark(network, containerId, ifname)),
+  ]);
   const ifb = await findLink(host.rtnetlink, name);
   if (ifb === undefined) throw new RuntimeError("internal", `${name} is gone again`);
   await host.rtnetlink.execute(`${link.name}, ${name}`, [

@@ -11,6 +11,7 @@ import type { Plugin, PluginCall } from "../plugin.ts";
 import { assignAddresses, checkPodLink, linkNames } from "../pod-link.ts";
 import type { PodNamespace } from "../pod-namespace.ts";
 import type { CniResult } from "../result.ts";
+import { removeStaleLinks } from "../stale-links.ts";
 import { requireNamespace } from "./loopback.ts";
 
 /** Tries to connect a pod to a bridge that somebody else keeps changing. */
@@ -94,6 +95,8 @@ export function bridgePlugin(host: HostNetwork): Plugin {
       await checkPodLink(call, requireNamespace(call));
     },
     gc: async (call, valid) => {
+      // As in DEL: an address is free only when nothing can answer to it any more.
+      await removeStaleLinks(host, "veth", call, valid);
       const ipam = ipamType(call.conf);
       if (ipam !== "") await (await call.delegate(ipam)).gc(call, valid);
     },

@@ -5,6 +5,7 @@ import type { Plugin, PluginCall } from "../plugin.ts";
 import { assignAddresses, checkPodLink, linkNames } from "../pod-link.ts";
 import { readPtpConf } from "../ptp/conf.ts";
 import { configureHostEnd, configurePodEnd, connect, pairsOf, type PointToPoint } from "../ptp/links.ts";
+import { removeStaleLinks } from "../stale-links.ts";
 import { requireNamespace } from "./loopback.ts";
 
 /**
@@ -65,6 +66,8 @@ export function ptpPlugin(host: HostNetwork): Plugin {
       await checkPodLink(call, requireNamespace(call));
     },
     gc: async (call, valid) => {
+      // As in DEL: an address is free only when nothing can answer to it any more.
+      await removeStaleLinks(host, "veth", call, valid);
       const ipam = ipamType(call.conf);
       if (ipam !== "") await (await call.delegate(ipam)).gc(call, valid);
     },

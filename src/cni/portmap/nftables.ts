@@ -4,6 +4,7 @@ import type { IpPrefix } from "../ip.ts";
 import { KeyedQueue } from "../keyed-queue.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
 import { runNft } from "../nft.ts";
+import { ownerComment } from "../owner.ts";
 import { formatHostPort, type PortmapConf } from "./conf.ts";
 import { allowLocalnet } from "./localnet.ts";
 import type { PortMapper } from "./mapper.ts";
@@ -13,7 +14,6 @@ import {
   chainScript,
   elementsOf,
   familyOfSet,
-  ownerComment,
   portOfKey,
   setNames,
   subnetScript,

@@ -4,7 +4,7 @@ import { optionOf, parseTable, quoteWord } from "../iptables/program.ts";
 import { parsePrefix } from "../ip.ts";
 import { readPortmapConf } from "./conf.ts";
 import { addLines, isComplete, podChain, removeLines, strangers, takenPort } from "./iptables-rules.ts";
-import { chainScript, elementsOf, linkKey, linkOfKey, ownerComment, portOfKey, portsTable } from "./table.ts";
+import { chainScript, elementsOf, linkKey, linkOfKey, portOfKey, portsTable } from "./table.ts";
 
 const pod = parsePrefix("10.8.0.2/24");
 const conf = readPortmapConf({
@@ -41,8 +41,6 @@ test("portmap rules: elements of a pod's ports, of its family alone", () => {
 
 test("portmap rules: names that nft takes", () => {
   assert.match(portsTable('n; } table "x"'), /^berth_ports_[0-9a-f]{12}$/);
-  assert.equal(ownerComment("c", "eth0"), "c eth0");
-  assert.match(ownerComment("c".repeat(200), "eth0"), /^[0-9a-f]{64}$/);
   assert.equal(linkOfKey(linkKey("veth0123456789a")), "veth0123456789a");
   assert.equal(linkKey("x").length, 16);
 });

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { formatPrefix, ipBytes, networkOf, type IpPrefix } from "../ip.ts";
-import { maxCommentBytes, type SetElement } from "../netlink/nftables.ts";
+import type { SetElement } from "../netlink/nftables.ts";
 import type { HostPort, PortmapConf } from "./conf.ts";
 
 /**
@@ -29,13 +29,6 @@ export interface PlacedElement {
 /** A network's table: a hash, because a network's name may hold what nft takes for syntax. */
 export function portsTable(network: string): string {
   return `berth_ports_${createHash("sha256").update(network).digest("hex").slice(0, 12)}`;
-}
-
-/** Whose an element is, as its comment says; what is too long for one is hashed. */
-export function ownerComment(containerId: string, ifname: string): string {
-  const owner = `${containerId} ${ifname}`;
-  if (Buffer.byteLength(owner) <= maxCommentBytes) return owner;
-  return createHash("sha256").update(owner).digest("hex");
 }
 
 /** The elements that a pod's ports become. */

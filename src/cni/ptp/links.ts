@@ -2,9 +2,10 @@ import { constants } from "node:os";
 import { RuntimeError } from "../../core/errors.ts";
 import { findLink, linkOf, randomMac } from "../bridge/device.ts";
 import { routeSettings } from "../bridge/gateways.ts";
+import type { VethNames } from "../bridge/veth.ts";
 import { addressBits, networkOf, parseIp, parsePrefix, type IpAddress, type IpPrefix } from "../ip.ts";
 import { addAddress, IFA_F_NODAD, IFA_F_NOPREFIXROUTE } from "../netlink/address.ts";
-import { addVeth, getLink, IFF_UP, setLink, type Link } from "../netlink/link.ts";
+import { addVeth, getLink, IFF_UP, setLink, setLinkAlias, type Link } from "../netlink/link.ts";
 import type { NetlinkMessage } from "../netlink/message.ts";
 import { addRoute } from "../netlink/route.ts";
 import { requireSuccess, type NetlinkSocket } from "../netlink/socket.ts";
@@ -33,17 +34,19 @@ export async function connect(
   rtnetlink: NetlinkSocket,
   namespace: PodNamespace,
   conf: PtpConf,
-  names: { readonly host: string; readonly pod: string },
+  names: VethNames,
 ): Promise<{ readonly host: Link; readonly pod: Link }> {
   const mtu = conf.mtu === undefined ? {} : { mtu: conf.mtu };
-  const [added, found] = await rtnetlink.request([
+  const [added, aliased, found] = await rtnetlink.request([
     addVeth(
       { name: names.host, mac: randomMac(), flags: IFF_UP, ...mtu },
       { name: names.pod, mac: randomMac(), netnsFd: namespace.fd, ...mtu },
     ),
+    setLinkAlias(names.host, names.alias),
     getLink(names.host),
   ]);
   if (added !== undefined) requireSuccess(`${names.host}, ${names.pod}`, added);
+  if (aliased !== undefined) requireSuccess(names.host, aliased);
   const host = found === undefined ? undefined : linkOf(names.host, found);
   const pod = await findLink(namespace.rtnetlink, names.pod);
   if (host === undefined || pod === undefined) {
