@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { DeviceSpecs } from "./cdi/index.ts";
 import { openPodNetworks } from "./cni/index.ts";
@@ -59,9 +59,12 @@ export async function startDaemon(config: Config, version: string, logger: Logge
   // Nothing is made or changed before it is certain that nobody else works here.
   await refuseLiveSocket(config.socket);
   undo.use(await lockState(paths));
-  await mkdir(config.root, { recursive: true, mode: 0o711 });
+  await mkdir(config.root, { recursive: true, mode: 0o700 });
+  const storeFolder = join(config.root, "store");
+  await mkdir(storeFolder, { recursive: true, mode: 0o700 });
+  await chmod(storeFolder, 0o700);
   const store = undo.adopt(
-    await openStore(join(config.root, "store"), (what) => {
+    await openStore(storeFolder, (what) => {
       logger.error("the store is damaged", { what });
     }),
     (opened) => opened.close(),

@@ -10,6 +10,7 @@ import {
 } from "@grpc/grpc-js";
 import { RuntimeError } from "../core/errors.ts";
 import { maxGrpcMessageBytes } from "../core/limits.ts";
+import { unixAddress, type UnixAddress } from "../core/unix-address.ts";
 import { loadServices, runtimeErrorFrom } from "../cri/client.ts";
 import type { AdminDefinition } from "../cri/types/berth/v1/Admin.ts";
 import type { ArchivePiece__Output } from "../cri/types/berth/v1/ArchivePiece.ts";
@@ -94,16 +95,17 @@ export type ArchiveRequest =
   | { readonly method: "SaveImages"; readonly request: SaveImagesRequest }
   | { readonly method: "ExportContainer"; readonly request: ExportContainerRequest };
 
-/** A client of the daemon at `socket`; it connects with the first call. */
+/** A client of the daemon at `socket`; it connects with the first call. `unavailable` where its folder is missing. */
 export function openClient(socket: string): Client {
   const services = loadServices();
-  const grpc = new GrpcClient(`unix:${socket}`, credentials.createInsecure(), {
+  const short = addressOf(socket);
+  const grpc = new GrpcClient(`unix:${short.address}`, credentials.createInsecure(), {
     "grpc.max_receive_message_length": maxGrpcMessageBytes,
     "grpc.max_send_message_length": maxGrpcMessageBytes,
   });
   const explain = async (thrown: unknown): Promise<RuntimeError> => {
     const error = runtimeErrorFrom(thrown);
-    return error.code === "unavailable" ? await explainSilence(socket, error) : error;
+    return error.code === "unavailable" ? await explainSilence(socket, short.address, error) : error;
   };
   const admin = services.berth.v1.Admin.service;
   return {
@@ -134,8 +136,18 @@ export function openClient(socket: string): Client {
     explain,
     [Symbol.dispose]: () => {
       grpc.close();
+      short[Symbol.dispose]();
     },
   };
+}
+
+function addressOf(socket: string): UnixAddress {
+  try {
+    return unixAddress(socket);
+  } catch (thrown) {
+    const { code = "", message } = thrown as NodeJS.ErrnoException;
+    throw noDaemon(socket, silenceByErrno[code] ?? message, thrown);
+  }
 }
 
 interface ServerStreamShape {
@@ -240,9 +252,9 @@ async function sendAll<Piece>(
 }
 
 /** gRPC says little about a socket that nobody serves; a look at it says which of the four reasons it is. */
-async function explainSilence(socket: string, error: RuntimeError): Promise<RuntimeError> {
+async function explainSilence(socket: string, address: string, error: RuntimeError): Promise<RuntimeError> {
   const reason = await new Promise<string | undefined>((resolve) => {
-    const probe = connect(socket);
+    const probe = connect(address);
     probe.setTimeout(probeMs, () => {
       probe.destroy();
       resolve("it does not answer");
@@ -255,8 +267,11 @@ async function explainSilence(socket: string, error: RuntimeError): Promise<Runt
       resolve(silenceByErrno[cause.code ?? ""] ?? cause.message);
     });
   });
-  if (reason === undefined) return error;
-  return new RuntimeError("unavailable", `no daemon at ${socket}: ${reason}`, { cause: error });
+  return reason === undefined ? error : noDaemon(socket, reason, error);
+}
+
+function noDaemon(socket: string, reason: string, cause: unknown): RuntimeError {
+  return new RuntimeError("unavailable", `no daemon at ${socket}: ${reason}`, { cause });
 }
 
 const silenceByErrno: Readonly<Record<string, string>> = {

@@ -39,9 +39,9 @@ async function main(argv: readonly string[]): Promise<number> {
   const { command, globals } = prepared;
   const format = globals.json || command.global.json ? "json" : "text";
   const socket = command.global.socket ?? globals.socket ?? process.env["BERTH_SOCKET"] ?? defaultSocket;
-  using client = openClient(socket);
   const signal = abortOnSignal();
   try {
+    using client = openClient(socket);
     return await command.run({ client, terminal, format, signal, now: Date.now });
   } catch (thrown) {
     printError({ terminal, format }, signal.aborted ? signal.reason : thrown);

@@ -1,9 +1,11 @@
+import { existsSync } from "node:fs";
 import { chmod, chown, mkdir, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { Server, ServerCredentials, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import { RuntimeError } from "../core/errors.ts";
 import { maxGrpcMessageBytes } from "../core/limits.ts";
+import { unixAddress } from "../core/unix-address.ts";
 import type { loadServices } from "./definition.ts";
 import { takingEncoded } from "./encoded.ts";
 
@@ -44,22 +46,27 @@ export async function serve(options: ServerOptions, services: Services): Promise
   server.addService(takingEncoded(runtime.v1.RuntimeService.service), services.runtime);
   server.addService(takingEncoded(runtime.v1.ImageService.service), services.image);
   server.addService(takingEncoded(berth.v1.Admin.service), services.admin);
-  await bind(server, socket);
+  // Kept as long as the server: it removes the socket by this name when it ends.
+  using undo = new DisposableStack();
+  const { address } = undo.use(unixAddress(socket));
+  await bind(server, socket, address);
   // Until here nobody but root may write to it, and so connect.
   if (groupId !== undefined) await chown(socket, 0, groupId);
   await chmod(socket, 0o660);
+  const kept = undo.move();
   return {
     socket,
     [Symbol.asyncDispose]: async () => {
       await shutdown(server);
       await rm(socket, { force: true });
+      kept.dispose();
     },
   };
 }
 
-function bind(server: Server, socket: string): Promise<void> {
+function bind(server: Server, socket: string, address: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (error) => {
+    server.bindAsync(`unix:${address}`, ServerCredentials.createInsecure(), (error) => {
       if (error === null) resolve();
       else
         reject(
@@ -83,8 +90,11 @@ function shutdown(server: Server): Promise<void> {
 
 /** Throws `failed-precondition` where somebody answers on a socket; nobody does on that of a daemon that was killed. */
 export async function refuseLiveSocket(socket: string): Promise<void> {
+  // Without its folder there is no socket either.
+  if (!existsSync(dirname(socket))) return;
+  using short = unixAddress(socket);
   const answered = await new Promise<boolean>((resolve) => {
-    const connection = connect(socket);
+    const connection = connect(short.address);
     connection.once("connect", () => {
       connection.destroy();
       resolve(true);

@@ -1,5 +1,6 @@
 import { parseDigest, type Digest } from "../core/digest.ts";
 import { RuntimeError } from "../core/errors.ts";
+import { referenceToShow } from "../core/user-info.ts";
 
 declare const brand: unique symbol;
 
@@ -30,7 +31,7 @@ export function parseReference(text: string): ImageRef {
   const invalid = (why: string): RuntimeError =>
     new RuntimeError(
       "invalid-argument",
-      `invalid image reference ${JSON.stringify(text.slice(0, 300))}: ${why}`,
+      `invalid image reference ${JSON.stringify(referenceToShow(text).slice(0, 300))}: ${why}`,
     );
   const at = text.indexOf("@");
   const named = at < 0 ? text : text.slice(0, at);

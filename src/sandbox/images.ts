@@ -1,5 +1,6 @@
 import { hasCode } from "../core/errors.ts";
 import type { Image } from "../core/image.ts";
+import { referenceToShow } from "../core/user-info.ts";
 import type { ImageStore, RegistryAuth, SearchRequest, SearchResult } from "../images/index.ts";
 import type { JobJournal } from "../store/index.ts";
 
@@ -19,18 +20,22 @@ export class Images {
    * takes its request back, as the kubelet does for a pod that was deleted, ends it.
    */
   async pull(reference: string, auth: RegistryAuth | undefined, signal: AbortSignal): Promise<Image> {
-    return this.#jobs.run({ kind: "PullImage", subject: reference, kept: "journal" }, signal, async (job) => {
-      const { image } = await this.#store.pull({
-        reference,
-        ...(auth === undefined ? {} : { auth }),
-        job,
-        onLayers: (look) => {
-          job.progress(look);
-        },
-        signal: AbortSignal.any([job.signal, takenBack(signal)]),
-      });
-      return image;
-    });
+    return this.#jobs.run(
+      { kind: "PullImage", subject: referenceToShow(reference), kept: "journal" },
+      signal,
+      async (job) => {
+        const { image } = await this.#store.pull({
+          reference,
+          ...(auth === undefined ? {} : { auth }),
+          job,
+          onLayers: (look) => {
+            job.progress(look);
+          },
+          signal: AbortSignal.any([job.signal, takenBack(signal)]),
+        });
+        return image;
+      },
+    );
   }
 
   /** Takes in the images of a tar archive. */
@@ -39,26 +44,42 @@ export class Images {
     reference: string,
     signal: AbortSignal,
   ): Promise<readonly Image[]> {
-    return this.#jobs.run({ kind: "ImportImage", subject: reference, kept: "journal" }, signal, (job) =>
-      this.#store.import({
-        stream: archive,
-        ...(reference === "" ? {} : { reference }),
-        job,
-        signal: AbortSignal.any([job.signal, signal]),
-      }),
+    return this.#jobs.run(
+      { kind: "ImportImage", subject: referenceToShow(reference), kept: "journal" },
+      signal,
+      (job) =>
+        this.#store.import({
+          stream: archive,
+          ...(reference === "" ? {} : { reference }),
+          job,
+          signal: AbortSignal.any([job.signal, signal]),
+        }),
     );
   }
 
   /** Makes an image of the host's own binaries and the libraries that they need. */
   async fromHost(reference: string, binaries: readonly string[], signal: AbortSignal): Promise<Image> {
-    return this.#jobs.run({ kind: "ImageFromHost", subject: reference, kept: "journal" }, signal, (job) =>
-      this.#store.fromHost({ name: reference, binaries, job, signal: AbortSignal.any([job.signal, signal]) }),
+    return this.#jobs.run(
+      { kind: "ImageFromHost", subject: referenceToShow(reference), kept: "journal" },
+      signal,
+      (job) =>
+        this.#store.fromHost({
+          name: reference,
+          binaries,
+          job,
+          signal: AbortSignal.any([job.signal, signal]),
+        }),
     );
   }
 
   /** Gives an image a further name. */
   async tag(source: string, target: string, signal: AbortSignal): Promise<Image> {
-    const request = { kind: "TagImage", subject: source, arguments: { target }, kept: "journal" } as const;
+    const request = {
+      kind: "TagImage",
+      subject: referenceToShow(source),
+      arguments: { target: referenceToShow(target) },
+      kept: "journal",
+    } as const;
     return this.#jobs.run(request, signal, () => this.#store.tag(source, target));
   }
 
@@ -69,7 +90,12 @@ export class Images {
     auth: RegistryAuth | undefined,
     signal: AbortSignal,
   ): Promise<string> {
-    const request = { kind: "PushImage", subject: source, arguments: { target }, kept: "journal" } as const;
+    const request = {
+      kind: "PushImage",
+      subject: referenceToShow(source),
+      arguments: { target: referenceToShow(target) },
+      kept: "journal",
+    } as const;
     return this.#jobs.run(request, signal, (job) =>
       this.#store.push({
         source,
@@ -91,8 +117,10 @@ export class Images {
 
   /** Removes an image with all its names; layers that containers use stay until those are gone. */
   async remove(text: string, signal: AbortSignal): Promise<void> {
-    await this.#jobs.run({ kind: "RemoveImage", subject: text, kept: "journal" }, signal, () =>
-      this.#store.remove(text),
+    await this.#jobs.run(
+      { kind: "RemoveImage", subject: referenceToShow(text), kept: "journal" },
+      signal,
+      () => this.#store.remove(text),
     );
   }
 

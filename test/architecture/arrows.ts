@@ -17,7 +17,7 @@ export interface Arrows {
  * folder within a folder is one of its own. docs: the layout in CONTRIBUTING.md.
  */
 export const arrows: Readonly<Record<string, Arrows>> = {
-  "src/core": { folders: [], builtins: ["node:crypto"], doors: ["*"] },
+  "src/core": { folders: [], builtins: ["node:crypto", "node:fs", "node:path"], doors: ["*"] },
   "src/config": { folders: ["src/core"], packages: ["smol-toml"] },
   "src/sys": { folders: ["src/core"], packages: ["ffi-rs"] },
   // Pure: paths are computed with, nothing is read.

@@ -100,6 +100,10 @@ for (const backend of ["nftables", "iptables"] as const) {
         assert.equal(await ask(second, own, podPort, protocol), other, `${name} without a host port`);
       }
       assert.equal(await answer(fromHost, "127.0.0.1"), "10.71.0.1", `${protocol} from 127.0.0.1`);
+      if (protocol === "udp") continue;
+      // CVE-2025-67499: what passes through the host to the same port of somebody else is not the pod's.
+      assert.equal(await answer(second, worldAddresses.world[4]), "ECONNREFUSED");
+      assert.equal(await answer(second, worldAddresses.world[6]), "ECONNREFUSED");
     }
     await fixture.networks.check(pod.id, undefined, soon());
     await fixture.networks.detach(pod.id, undefined, soon());

@@ -12,6 +12,7 @@ export interface ImageProcessConfig {
   readonly WorkingDir?: string;
   readonly Volumes?: Readonly<Record<string, object>>;
   readonly StopSignal?: string;
+  readonly Labels?: Readonly<Record<string, string>>;
 }
 
 /** Applets that the images of tests have as links to busybox. */

@@ -71,14 +71,20 @@ test("binds: through symlinks of the image, always inside the root; dangling one
   mkdirSync(join(rootfs, "var"));
   symlinkSync("/run", join(rootfs, "var/run"));
   symlinkSync("../../../../../..", join(rootfs, "up"));
+  symlinkSync("../../../../run/resolve/stub", join(rootfs, "var/file"));
   const source = folder("secret");
   writeFileSync(join(source, "s"), "s");
   const change = {
-    mounts: [bind(source, "/var/run/secrets/x"), bind(source, "/up/inside")],
+    mounts: [
+      bind(source, "/var/run/secrets/x"),
+      bind(source, "/up/inside"),
+      bind(join(source, "s"), "/var/file"),
+    ],
     request: { rootfs: { kind: "directory", path: rootfs } as const },
   };
-  assert.equal(await output("cat /run/secrets/x/s /inside/s", change), "ss");
+  assert.equal(await output("cat /run/secrets/x/s /inside/s /run/resolve/stub", change), "sss");
   assert.equal(existsSync("/inside"), false);
+  assert.equal(existsSync("/run/resolve"), false);
 });
 
 test("propagation: Bidirectional reaches the host and a HostToContainer neighbour, private does not", async () => {

@@ -1,26 +1,19 @@
-import { open } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
-import { basename, dirname } from "node:path";
 import { RuntimeError } from "../../core/errors.ts";
+import { unixAddress, type UnixAddress } from "../../core/unix-address.ts";
 import { bounded, type Wait } from "./wait.ts";
 
-/** Bytes of a path in sockaddr_un, without its closing zero (unix(7)). */
-const maxSocketPathBytes = 107;
-
-/**
- * Connects to a unix socket at a path of any length: `unavailable` where nothing listens or the file is absent.
- *
- * @see https://man7.org/linux/man-pages/man7/unix.7.html
- */
+/** Connects to a unix socket at a path of any length: `unavailable` where nothing listens or the file is absent. */
 export async function connectSocket(path: string, wait: Wait): Promise<Socket> {
-  if (Buffer.byteLength(path) <= maxSocketPathBytes) return await connectTo(path, path, wait);
-  const folder = await open(dirname(path), "r").catch((thrown: unknown) => {
-    throw new RuntimeError("unavailable", `connect ${path}: no such folder`, { cause: thrown });
-  });
+  using short = addressOf(path);
+  return await connectTo(short.address, path, wait);
+}
+
+function addressOf(path: string): UnixAddress {
   try {
-    return await connectTo(`/proc/self/fd/${folder.fd}/${basename(path)}`, path, wait);
-  } finally {
-    await folder.close();
+    return unixAddress(path);
+  } catch (thrown) {
+    throw new RuntimeError("unavailable", `connect ${path}: no such folder`, { cause: thrown });
   }
 }
 

@@ -42,13 +42,19 @@ export function openInRoot(root: NewRoot, path: string): number | undefined {
 export function openTarget(root: NewRoot, path: string, kind: "folder" | "file"): number {
   const found = openInRoot(root, path);
   if (found !== undefined) return found;
+  return kind === "folder" ? makeFolder(root, path, 0) : makeFile(root, path, 0);
+}
+
+function makeFile(root: NewRoot, path: string, links: number): number {
   const [parent, name] = string.match(path, "^(.*)/([^/]+)/*$");
-  if (kind === "folder" || parent === undefined || name === undefined) return makeFolder(root, path, 0);
-  const folder = makeFolder(root, parent, 0);
+  if (parent === undefined || name === undefined) return makeFolder(root, path, links);
+  const folder = makeFolder(root, parent, links);
   const fd = C.openat(folder, name, O.CREAT | O.EXCL | O.WRONLY | O.NOFOLLOW | O.CLOEXEC, fileMode);
-  if (fd < 0) throw sysError("create", path);
-  close(fd);
+  const aim = fd < 0 ? danglingAim(folder, parent, name, "create", links) : undefined;
   close(folder);
+  // A symlink to nowhere, such as /etc/resolv.conf to an absent /run: make what it points at, still inside the root.
+  if (aim !== undefined) return openInRoot(root, aim) ?? makeFile(root, aim, links + 1);
+  close(fd);
   return opened(root, path);
 }
 
@@ -70,12 +76,16 @@ export function makeFolder(root: NewRoot, path: string, links: number): number {
 function makeOne(root: NewRoot, parent: number, parentPath: string, name: string, links: number): number {
   const path = `${parentPath}/${name}`;
   if (C.mkdirat(parent, name, folderMode) === 0) return opened(root, path);
+  close(makeFolder(root, danglingAim(parent, parentPath, name, "mkdir", links), links + 1));
+  return opened(root, path);
+}
+
+/** What the symlink that stood in the way of `call` points at; throws the call's error where it was something else. */
+function danglingAim(parent: number, parentPath: string, name: string, call: string, links: number): string {
   const number = errno();
   const link = number === E.EXIST ? readlink(name, parent) : undefined;
-  if (link === undefined || links >= maxLinks) throw sysError("mkdir", path, number);
-  // A symlink to nowhere, such as /var/run to an absent /run: make what it points at, still inside the root.
-  close(makeFolder(root, string.sub(link, 1, 1) === "/" ? link : `${parentPath}/${link}`, links + 1));
-  return opened(root, path);
+  if (link === undefined || links >= maxLinks) throw sysError(call, `${parentPath}/${name}`, number);
+  return string.sub(link, 1, 1) === "/" ? link : `${parentPath}/${link}`;
 }
 
 function opened(root: NewRoot, path: string): number {
