@@ -16,7 +16,14 @@ import {
   serve,
   startStreamingServer,
 } from "./cri/index.ts";
-import { checkHost, missingNecessities, readBootId, readHostFacts, tryFeatures } from "./host/index.ts";
+import {
+  checkHost,
+  chooseSnapshotter,
+  missingNecessities,
+  readBootId,
+  readHostFacts,
+  tryFeatures,
+} from "./host/index.ts";
 import { openImages } from "./images/index.ts";
 import {
   Archives,
@@ -63,6 +70,8 @@ export async function startDaemon(config: Config, version: string, logger: Logge
   const storeFolder = join(config.root, "store");
   await mkdir(storeFolder, { recursive: true, mode: 0o700 });
   await chmod(storeFolder, 0o700);
+  const { snapshotter, check } = await chooseSnapshotter(config.snapshotter, config.root);
+  reportChecks([check], logger);
   const store = undo.adopt(
     await openStore(storeFolder, (what) => {
       logger.error("the store is damaged", { what });
@@ -102,6 +111,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
       pinned: config.pinnedImages,
       maxLayerBytes: config.maxLayerBytes,
       keepBlobs: config.keepBlobs,
+      snapshotter,
       onDamaged: (what) => {
         logger.error("damaged image data is left out", { what });
       },
@@ -126,7 +136,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
 
   // After images and networks: jobs end first, while what they need is still there.
   undo.defer(() => jobs.close());
-  const features = await tryFeatures(launcher, join(config.root, "layers"), paths.pins);
+  const features = await tryFeatures(launcher, snapshotter, join(config.root, "layers"), paths.pins);
   for (const reason of features.missing) logger.warn("a feature is not offered", { reason });
   const facts = readHostFacts();
   await inventory.load((what, reason) => {
@@ -196,7 +206,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
         version,
         bootId: deps.bootId,
         build: launcher.identity.build,
-        checks: host.checks,
+        checks: [...host.checks, check],
         pods,
         containers,
         images,

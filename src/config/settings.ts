@@ -188,6 +188,15 @@ export const settings = {
     [],
     "Image references, `*` allowed, that garbage collection never removes.",
   ),
+  snapshotter: choice(
+    "images.snapshotter",
+    ["auto", "overlay", "copy"],
+    "auto",
+    "How a container gets a root of its own: overlay mounts its image's layers and what it writes as one tree, copy gives it " +
+      "a copy of the whole tree, which takes longer and as much disk again for each container (reflinks, where the file " +
+      "system has them, save both); auto is overlay where it works below the root folder, else copy. `berth info --all` " +
+      "says which. Containers that exist keep what they have.",
+  ),
   keepBlobs: choice(
     "images.keep_blobs",
     ["local", "all"],

@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, readFileSync } from "node:fs";
+import { accessSync, constants, existsSync } from "node:fs";
 import {
   acceptsMountOption,
   capget,
@@ -71,7 +71,6 @@ export function checkHost(luajit: string): HostChecks {
       canLoad("libseccomp.so.2", "libseccomp2"),
       "libseccomp.so.2 (Debian package libseccomp2)",
     ),
-    needed("overlay", filesystemKnown("overlay"), "file system type"),
     better(
       "overlay lowerdir+",
       overlayLowerdirPlus,
@@ -118,12 +117,6 @@ function canLoad(soname: string, debianPackage: string): boolean {
   } catch {
     return false;
   }
-}
-
-function filesystemKnown(type: string): boolean {
-  return readFileSync("/proc/filesystems", "utf8")
-    .split("\n")
-    .some((line) => line.endsWith(`\t${type}`));
 }
 
 function cgroupDescription(): string {

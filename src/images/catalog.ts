@@ -15,6 +15,7 @@ import {
   type Layout,
 } from "./layout.ts";
 import { createMutex } from "./limiter.ts";
+import type { CopyReport } from "./pack.ts";
 import { referencesOf } from "./usage.ts";
 
 /** What one container keeps of the store. */
@@ -22,6 +23,8 @@ export interface Snapshot {
   readonly layers: readonly Digest[];
   /** Those of its own image, lowest first: the others are of image volumes. Absent in records of older stores. */
   readonly root?: readonly Digest[];
+  /** What of its root was copied from the image; absent where the root is an overlay. */
+  readonly copied?: CopyReport;
 }
 
 /** The tables of the store that images own. */

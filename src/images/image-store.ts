@@ -22,7 +22,7 @@ import { buildFromHost, type HostImageRequest } from "./host/from-host.ts";
 import { blobPath, makeLayout, readSmallFile, type Layout } from "./layout.ts";
 import { openLayers } from "./layers.ts";
 import { createLimiter } from "./limiter.ts";
-import { packTree, type Owners } from "./pack.ts";
+import { packTree, type Owners, type PackRequest } from "./pack.ts";
 import { isPinned } from "./pinned.ts";
 import { hostPlatform } from "./platform.ts";
 import { fetchAgain, pullImage, type PullRequest, type PullResult } from "./pull.ts";
@@ -36,7 +36,15 @@ import { formatReference, parseReference } from "./reference.ts";
 import { resolveImage } from "./resolve.ts";
 import { searchRegistry, type SearchRequest, type SearchResult } from "./search.ts";
 import { openSignaturePolicy } from "./signatures/policy.ts";
-import { lowersOf, openSnapshots, type Snapshot } from "./snapshots.ts";
+import {
+  lowersOf,
+  openSnapshots,
+  type ContainerTree,
+  type ImageLayers,
+  type Snapshot,
+  type SnapshotForm,
+  type WritableLayer,
+} from "./snapshots.ts";
 import { bytesFreed, referencesOf, usageByImage, type StoreUsage } from "./usage.ts";
 import { readMerged, type ViewLayer } from "./view.ts";
 
@@ -63,6 +71,8 @@ export interface ImageStoreSettings {
   readonly environment?: Environment;
   /** Reference patterns, `*` allowed, that garbage collection leaves. */
   readonly pinned: readonly string[];
+  /** How containers get a root of their own; `overlay` where absent. Those that exist keep what they have. */
+  readonly snapshotter?: SnapshotForm;
   /** Compressed layers that stay on disk; `local` where absent. */
   readonly keepBlobs?: BlobPolicy;
   /** Told of records and files that were found damaged at start. */
@@ -84,7 +94,9 @@ export interface FilesystemUsage {
 }
 
 /** A container to make an image of. */
-export interface CommitContainerRequest extends Omit<CommitRequest, "base" | "upper"> {
+export interface CommitContainerRequest extends Omit<CommitRequest, "base" | "tree"> {
+  /** The user namespace of its pod. */
+  readonly owners?: Owners;
   readonly containerId: ContainerId;
   /** Of the image that it was made of, which must still be here. */
   readonly imageId: string;
@@ -132,13 +144,13 @@ export interface ImageStore {
   /** Verifies what is on disk, and mends it where asked to. */
   check(request: CheckRequest): Promise<CheckReport>;
   /** Makes the writable layer of a container and keeps the image's layers for it. */
-  prepare(containerId: ContainerId, image: Image): Promise<Snapshot>;
+  prepare(containerId: ContainerId, image: Image, signal: AbortSignal): Promise<Snapshot>;
   /** Keeps a further image for a container, such as an image volume. */
-  hold(containerId: ContainerId, image: Image): Promise<Pick<Snapshot, "layersDir" | "lowers">>;
+  hold(containerId: ContainerId, image: Image, signal: AbortSignal): Promise<ImageLayers>;
   /** Removes a container's writable layer and lets go of its images; absent is no error. */
   removeSnapshot(containerId: ContainerId): Promise<void>;
-  /** The folder that holds what the container itself wrote. */
-  writableDir(containerId: ContainerId): string;
+  /** Where that is which the container itself wrote. */
+  writableLayer(containerId: ContainerId): WritableLayer;
   /** Reads a regular file of an image; undefined where it has none of that path. */
   readImageFile(image: Image, path: string, maxBytes: number): Promise<Buffer | undefined>;
   close(): Promise<void>;
@@ -163,7 +175,7 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
   const unpacker = { luajit, program: settings.unpacker, maxLayerBytes };
   const layers = openLayers(layout, catalog, unpacker, createLimiter(maxLayersAtOnce));
   const committer = createCommitter(layout, catalog, layers, settings.keepBlobs ?? "local");
-  const snapshots = openSnapshots(layout, catalog);
+  const snapshots = openSnapshots(layout, catalog, unpacker, settings.snapshotter ?? "overlay");
   const stallTimeoutMs = settings.stallTimeoutMs ?? defaultStallTimeoutMs;
   const http = openHttp(
     { connectTimeoutMs: Math.min(connectTimeoutMs, stallTimeoutMs), stallTimeoutMs },
@@ -218,18 +230,14 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
         const text = `container ${containerId}: its image ${imageId} was removed: pull it again to commit onto it`;
         throw new RuntimeError("failed-precondition", text);
       }
-      const upper = snapshots.writableDir(containerId);
-      return shown(await commitContainer(newImages, { ...request, base, upper }));
+      const { owners, ...others } = request;
+      const tree = treeWith(snapshots.written(containerId), owners);
+      return shown(await commitContainer(newImages, { ...others, base, tree }));
     },
     exportContainer: (containerId, owners, signal) =>
       packTree(
         unpacker,
-        {
-          form: "merged",
-          folders: snapshots.foldersOf(containerId),
-          ...(owners && { owners }),
-          what: `container ${containerId}`,
-        },
+        { ...treeWith(snapshots.seen(containerId), owners), what: `container ${containerId}` },
         signal,
       ),
     importRootfs: async (request) => shown(await importRootfs(newImages, request)),
@@ -280,19 +288,27 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
     freedBy: (ids) => bytesFreed(catalog, ids),
     check: (request) => checkStore({ layout, catalog, unpacker, layers, blobs, pulls: pullContext }, request),
     filesystemUsage: () => usageOf(layout, catalog, clock),
-    prepare: (containerId, image) => snapshots.prepare(containerId, image),
-    hold: (containerId, image) => snapshots.hold(containerId, image),
+    prepare: (containerId, image, signal) => snapshots.prepare(containerId, image, signal),
+    hold: (containerId, image, signal) => snapshots.hold(containerId, image, signal),
     removeSnapshot: async (containerId) => {
       const layers = catalog.snapshots.get(containerId)?.layers ?? [];
       await snapshots.remove(containerId);
       // As a rule its image is still here: then this waits for no pull's writes.
       if (!catalog.needs(layers) || catalog.retired.size > 0) await catalog.collect();
     },
-    writableDir: (containerId) => snapshots.writableDir(containerId),
+    writableLayer: (containerId) => snapshots.writableLayer(containerId),
     readImageFile: async (image, path, maxBytes) =>
       readMerged(await viewLayers(layout, catalog, image), path, maxBytes),
     close: () => http.close(),
   };
+}
+
+/** The files of a container with the ids that it sees itself. */
+function treeWith(
+  { form, folders, owners: kept }: ContainerTree,
+  owners: Owners | undefined,
+): Omit<PackRequest, "what"> {
+  return { form, folders, ...(kept === "outside" && owners && { owners }) };
 }
 
 /** A manifest or config from the disk, where it is whole; a damaged one is as good as absent. */

@@ -15,6 +15,6 @@ export type { HostImageRequest } from "./host/from-host.ts";
 export type { CheckReport } from "./check.ts";
 export type { StoreUsage } from "./usage.ts";
 export type { Owners } from "./pack.ts";
-export type { Snapshot } from "./snapshots.ts";
+export type { Snapshot, WritableLayer } from "./snapshots.ts";
 export { formatReference, nameOf, parseReference, type ImageRef } from "./reference.ts";
 export { hostPlatform, type Platform } from "./platform.ts";

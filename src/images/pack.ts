@@ -4,7 +4,7 @@ import { parseDigest, type Digest } from "../core/digest.ts";
 import { RuntimeError } from "../core/errors.ts";
 import type { IdMapping } from "../core/namespaces.ts";
 import { parseJson } from "./documents.ts";
-import type { UnpackerSettings } from "./unpack.ts";
+import { diskFullErrnos, type UnpackerSettings } from "./unpack.ts";
 
 /** The maps of a user namespace. */
 export interface Owners {
@@ -14,8 +14,11 @@ export interface Owners {
 
 /** What to read, and in which form. */
 export interface PackRequest {
-  /** `layer`: one folder in overlay's form becomes a layer with whiteouts; `merged`: the tree that a container sees. */
-  readonly form: "layer" | "merged";
+  /**
+   * `layer`: one folder in overlay's form becomes a layer with whiteouts; `merged`: the tree that a container sees;
+   * `difference`: the topmost folder, once a copy of what the others show, becomes a layer of what is not so any more.
+   */
+  readonly form: "layer" | "merged" | "difference";
   /** Absolute, topmost first. */
   readonly folders: readonly string[];
   /** The user namespace in whose host ids the topmost folder's owners are kept; absent is as they are. */
@@ -71,14 +74,46 @@ export type DigestDepth = "metadata" | "content";
 
 /** A digest of a layer's tree, the same wherever and whenever the layer was unpacked. */
 export async function digestTree(
-  { luajit, program }: Program,
+  program: Program,
   folder: string,
   depth: DigestDepth,
   what: string,
   signal: AbortSignal,
 ): Promise<Digest> {
+  const report = await runProgram(program, ["digest", depth, folder], what, signal);
+  return parseDigest(String(report["digest"]));
+}
+
+/** What a copied tree takes. */
+export interface CopyReport {
+  readonly usedBytes: number;
+  readonly inodes: number;
+}
+
+/**
+ * Makes in an empty folder the tree that layers, topmost first, show as an overlay. Throws `resource-exhausted` where the
+ * disk is full.
+ */
+export async function copyTree(
+  program: Program,
+  folder: string,
+  layers: readonly string[],
+  what: string,
+  signal: AbortSignal,
+): Promise<CopyReport> {
+  const report = await runProgram(program, ["copy", folder, ...layers], what, signal);
+  return { usedBytes: Number(report["usedBytes"]), inodes: Number(report["inodes"]) };
+}
+
+/** Runs the confined program to its end; what it reports. */
+async function runProgram(
+  { luajit, program }: Program,
+  args: readonly string[],
+  what: string,
+  signal: AbortSignal,
+): Promise<Readonly<Record<string, unknown>>> {
   signal.throwIfAborted();
-  const child = spawn(luajit, [program, "digest", depth, folder], {
+  const child = spawn(luajit, [program, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env: {},
     cwd: "/",
@@ -88,8 +123,7 @@ export async function digestTree(
   const output = collect(child.stdout);
   const words = collect(child.stderr);
   const [code, ended] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
-  const report = requireOk(output() || words(), ended ?? `exit ${code}`, what);
-  return parseDigest(String(report["digest"]));
+  return requireOk(output() || words(), ended ?? `exit ${code}`, what);
 }
 
 function collect(stream: NodeJS.ReadableStream): () => string {
@@ -113,6 +147,10 @@ function requireOk(text: string, ending: string, what: string): Readonly<Record<
     );
   }
   if (report["ok"] === true) return report;
-  const code = report["kind"] === "format" ? "failed-precondition" : "internal";
+  const code = diskFullErrnos.has(Number(report["errno"]))
+    ? "resource-exhausted"
+    : report["kind"] === "format"
+      ? "failed-precondition"
+      : "internal";
   throw new RuntimeError(code, `${what}: ${String(report["message"])}`);
 }

@@ -141,7 +141,8 @@ function collect(stream: NodeJS.ReadableStream | null, maxBytes: number): () => 
   return () => Buffer.concat(chunks).toString("utf8");
 }
 
-const exhausted = new Set([28, 122]);
+/** ENOSPC and EDQUOT, as the confined program reports them. */
+export const diskFullErrnos: ReadonlySet<number> = new Set([28, 122]);
 
 function readReport({ stdout, stderr, ending }: Outcome, what: string): UnpackReport {
   const report = parseReport(stdout);
@@ -153,7 +154,7 @@ function readReport({ stdout, stderr, ending }: Outcome, what: string): UnpackRe
   }
   if (report["ok"] !== true) {
     const message = `${what}: ${String(report["message"])}`;
-    const full = exhausted.has(Number(report["errno"]));
+    const full = diskFullErrnos.has(Number(report["errno"]));
     if (full || report["kind"] === "limit") throw new RuntimeError("resource-exhausted", message);
     throw new RuntimeError(report["kind"] === "format" ? "failed-precondition" : "internal", message);
   }

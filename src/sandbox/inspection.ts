@@ -17,7 +17,7 @@ import { podCgroup } from "./pods/namespaces.ts";
 export interface InspectionDeps {
   readonly paths: StatePaths;
   readonly networks: Pick<PodNetworks, "networkStatus">;
-  readonly images: Pick<ImageStore, "writableDir" | "filesystemUsage">;
+  readonly images: Pick<ImageStore, "writableLayer" | "filesystemUsage">;
   readonly inventory: Inventory;
   readonly jobs: JobJournal;
   readonly clock: Clock;
@@ -68,7 +68,7 @@ export class Inspection {
       bundle: folder,
       shimSocket: socket,
       exitRecord,
-      writableLayer: images.writableDir(container.id),
+      writableLayer: images.writableLayer(container.id).folder,
       cgroup: cgroupOf({ record: container }),
       log: { path: container.logPath, ...loss },
       jobs: this.#jobsAbout(container.id, describeContainer(podId, config.metadata)),

@@ -28,4 +28,5 @@ export {
   type SeccompCompiler,
   type SeccompFilter,
 } from "./seccomp.ts";
+export { tryOverlay, type OverlayFolders } from "./overlay.ts";
 export { tryTreeAttributes, type TreeAttributes } from "./mount-tree.ts";

@@ -5,7 +5,14 @@ import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { newContainerId } from "../../src/core/ids.ts";
 import type { Image } from "../../src/core/image.ts";
-import { listPaths, openTestImages, temporaryFolder, testJob, type TestStore } from "./harness.ts";
+import {
+  type TestStore,
+  listPaths,
+  openTestImages,
+  prepareOverlay,
+  temporaryFolder,
+  testJob,
+} from "./harness.ts";
 import { ociTypes, sha256, startRegistry, type TestRegistry } from "./registry.ts";
 import { buildTar } from "./tar-builder.ts";
 
@@ -53,7 +60,7 @@ function putArtifact(
 /** The files of each layer, topmost first, and their content. */
 async function filesOf({ images }: TestStore, image: Image): Promise<Record<string, string>[]> {
   const container = newContainerId();
-  const { layersDir, lowers } = await images.prepare(container, image);
+  const { layersDir, lowers } = await prepareOverlay(images, container, image);
   const files = await Promise.all(
     lowers.map(async (lower) => {
       const found: Record<string, string> = {};

@@ -7,12 +7,13 @@ import { promisify } from "node:util";
 import { newContainerId } from "../../src/core/ids.ts";
 import type { Image } from "../../src/core/image.ts";
 import {
+  type TestStore,
   describeTree,
   listPaths,
   openTestImages,
+  prepareOverlay,
   temporaryFolder,
   testJob,
-  type TestStore,
 } from "./harness.ts";
 import { gzipLayer, putImage, sha256, startRegistry, type TestRegistry } from "./registry.ts";
 
@@ -198,12 +199,12 @@ test("fsck: a container keeps the damaged layer it was made of, new ones get the
   await using all = await fixture();
   const { opened, image, folder } = all;
   const container = newContainerId();
-  const { lowers } = await opened.images.prepare(container, image);
+  const { lowers } = await prepareOverlay(opened.images, container, image);
   await rm(join(all.layerFolder, "fs/d/f"));
   assert.deepEqual(brief(await check(opened, "repair")), [["layer", "repaired"]]);
   assert.equal((await readdir(join(opened.root, "layers"))).length, 2);
   const second = newContainerId();
-  const fresh = await opened.images.prepare(second, image);
+  const fresh = await prepareOverlay(opened.images, second, image);
   assert.notDeepEqual(fresh.lowers, lowers);
   await opened[Symbol.asyncDispose]();
   {

@@ -12,6 +12,7 @@ import {
   listPaths,
   luajit,
   openTestImages,
+  prepareOverlay,
   temporaryFolder,
   testJob,
   unpacker,
@@ -73,8 +74,8 @@ test("start: what a crash left half done is removed, what is recorded stays", as
   const [root, kept] = await (async () => {
     await using opened = await openTestImages(folder.path);
     const { image } = await opened.images.pull({ reference: `${registry.host}/a:1`, job: testJob(), signal });
-    await opened.images.prepare(container, image);
-    await writeFile(join(opened.images.writableDir(container), "written"), "by the container");
+    await prepareOverlay(opened.images, container, image);
+    await writeFile(join(opened.images.writableLayer(container).folder, "written"), "by the container");
     return [opened.root, await listPaths(opened.root)] as const;
   })();
   for (const path of [
@@ -118,7 +119,7 @@ test("snapshots: overlay mounts the layers, repeated ones too, and shows the ima
     job: testJob(),
     signal,
   });
-  const { layersDir, lowers, upper, work } = await opened.images.prepare(newContainerId(), image);
+  const { layersDir, lowers, upper, work } = await prepareOverlay(opened.images, newContainerId(), image);
   assert.equal(lowers.length, 2);
   assert.ok(lowers.every((lower) => lower.length <= 16));
   const merged = join(folder.path, "merged");

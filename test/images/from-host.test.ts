@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { parseElf } from "../../src/images/host/elf.ts";
-import { listPaths, openTestImages, temporaryFolder, testJob } from "./harness.ts";
+import { listPaths, openTestImages, prepareOverlay, temporaryFolder, testJob } from "./harness.ts";
 
 const run = promisify(execFile);
 const { signal } = new AbortController();
@@ -17,7 +17,7 @@ test("from host: a shell with its libraries runs in a chroot", async () => {
   const image = await opened.images.fromHost({ name: "demo", binaries, job: testJob(), signal });
   assert.deepEqual(image.tags, ["docker.io/library/demo:latest"]);
   assert.deepEqual(image.process.cmd, ["/bin/sh"]);
-  const [lower = ""] = (await opened.images.prepare("0".repeat(64) as never, image)).lowers;
+  const [lower = ""] = (await prepareOverlay(opened.images, "0".repeat(64) as never, image)).lowers;
   const root = join(opened.root, "layers", lower);
   const { stdout } = await run("chroot", [root, "/bin/sh", "-c", "id -un; ls -d /tmp /etc/passwd"]);
   assert.equal(stdout, "root\n/etc/passwd\n/tmp\n");
@@ -34,7 +34,7 @@ test("from host: a static busybox brings its applets", { skip: await needsBusybo
     job: testJob(),
     signal,
   });
-  const [lower = ""] = (await opened.images.prepare("0".repeat(64) as never, image)).lowers;
+  const [lower = ""] = (await prepareOverlay(opened.images, "0".repeat(64) as never, image)).lowers;
   const root = join(opened.root, "layers", lower);
   const { stdout } = await run("chroot", [
     root,

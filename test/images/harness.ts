@@ -5,8 +5,15 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import type { ContainerId } from "../../src/core/ids.ts";
+import type { Image } from "../../src/core/image.ts";
 import type { Job } from "../../src/core/job.ts";
-import { openImages, type ImageStore, type ImageStoreSettings } from "../../src/images/index.ts";
+import {
+  openImages,
+  type ImageStore,
+  type ImageStoreSettings,
+  type Snapshot,
+} from "../../src/images/index.ts";
 import { openStore, type Store } from "../../src/store/index.ts";
 
 const run = promisify(execFile);
@@ -69,6 +76,17 @@ export async function openTestImages(
     await store.close();
   };
   return { images, store, root, damaged, [Symbol.asyncDispose]: dispose };
+}
+
+/** The writable layer of a container, by a store whose snapshots are overlays. */
+export async function prepareOverlay(
+  images: ImageStore,
+  containerId: ContainerId,
+  image: Image,
+): Promise<Extract<Snapshot, { kind: "overlay" }>> {
+  const snapshot = await images.prepare(containerId, image, new AbortController().signal);
+  if (snapshot.kind !== "overlay") throw new Error(`not an overlay: ${snapshot.kind}`);
+  return snapshot;
 }
 
 /** Every path below a folder with what can be told about it, sorted: two equal lists are two equal trees. */

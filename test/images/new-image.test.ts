@@ -7,7 +7,14 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import { gunzipSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { newContainerId } from "../../src/core/ids.ts";
-import { describeTree, listPaths, openTestImages, temporaryFolder, testJob } from "./harness.ts";
+import {
+  describeTree,
+  listPaths,
+  openTestImages,
+  prepareOverlay,
+  temporaryFolder,
+  testJob,
+} from "./harness.ts";
 import { gzipLayer, putImage, sha256, startRegistry } from "./registry.ts";
 import { buildTar } from "./tar-builder.ts";
 
@@ -41,8 +48,8 @@ test("commit: what a container wrote is one more layer, with its whiteouts, and 
   const reference = `${registry.host}/base:1`;
   const { image: base } = await images.pull({ reference, job: testJob(), signal });
   const containerId = newContainerId();
-  await images.prepare(containerId, base);
-  const upper = images.writableDir(containerId);
+  await prepareOverlay(images, containerId, base);
+  const upper = images.writableLayer(containerId).folder;
   await run("sh", ["-ec", "echo new > new; mknod gone c 0 0; chmod 700 new; touch -d @7 new ."], {
     cwd: upper,
   });
@@ -101,7 +108,7 @@ test("commit: a wrong name, a wrong change and a removed image leave nothing", a
   putImage(registry, "base", "1", [gzipLayer([{ name: "f" }])]);
   const { image } = await images.pull({ reference: `${registry.host}/base:1`, job: testJob(), signal });
   const containerId = newContainerId();
-  await images.prepare(containerId, image);
+  await prepareOverlay(images, containerId, image);
   const before = await listPaths(root);
   const good = { ...plain, containerId, imageId: image.id, reference: "x", job: testJob(), pause };
   for (const [change, code] of [
@@ -136,7 +143,7 @@ test("export: the tree that overlay shows", async () => {
   ]);
   const { image } = await images.pull({ reference: `${registry.host}/base:1`, job: testJob(), signal });
   const containerId = newContainerId();
-  const { layersDir, lowers, upper, work } = await images.prepare(containerId, image);
+  const { layersDir, lowers, upper, work } = await prepareOverlay(images, containerId, image);
   const mounted = join(folder.path, "mounted");
   await mkdir(mounted);
   const options = `lowerdir=${lowers.join(":")},upperdir=${upper},workdir=${work}`;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { zstdCompressSync } from "node:zlib";
 import { newContainerId } from "../../src/core/ids.ts";
-import { listPaths, openTestImages, temporaryFolder, testJob } from "./harness.ts";
+import { listPaths, openTestImages, prepareOverlay, temporaryFolder, testJob } from "./harness.ts";
 import { gzipLayer, ociTypes, putImage, sha256, startRegistry } from "./registry.ts";
 import { buildTar } from "./tar-builder.ts";
 
@@ -61,7 +61,7 @@ test("pull: gzip, zstd and plain layers land, shared, with their records", async
   assert.equal(images.resolve("busybox"), undefined);
 
   const container = newContainerId();
-  const snapshot = await images.prepare(container, first.image);
+  const snapshot = await prepareOverlay(images, container, first.image);
   assert.equal(snapshot.lowers.length, 2);
   assert.equal(await readFile(join(snapshot.layersDir, snapshot.lowers[0] ?? "", "z"), "utf8"), "zstd");
   await images.remove(first.image.id);
@@ -86,7 +86,7 @@ test("pull: what was committed is there after a restart, also when the records a
   const before = await (async () => {
     await using opened = await openTestImages(folder.path);
     const { image } = await opened.images.pull({ reference, job: testJob(), signal });
-    await opened.images.prepare(container, image);
+    await prepareOverlay(opened.images, container, image);
     return image;
   })();
   {

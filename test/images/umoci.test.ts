@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { newContainerId } from "../../src/core/ids.ts";
-import { describeTree, openTestImages, temporaryFolder, testJob } from "./harness.ts";
+import { describeTree, openTestImages, prepareOverlay, temporaryFolder, testJob } from "./harness.ts";
 import { ociTypes, putImage, startRegistry, type TestLayer } from "./registry.ts";
 
 const run = promisify(execFile);
@@ -71,7 +71,7 @@ for (const [name, scripts] of Object.entries(corpus)) {
       await run(umoci ?? "", ["raw", "unpack", "--image", `${layout ?? ""}:1`, theirs ?? ""]);
 
       const container = newContainerId();
-      await opened.images.prepare(container, image);
+      await prepareOverlay(opened.images, container, image);
       const tree = join(folder.path, "tree.tar");
       await writeFile(tree, await buffer(opened.images.exportContainer(container, undefined, signal)));
       await run("tar", ["--xattrs", "--xattrs-include=*", "-xpf", tree, "-C", ours ?? ""]);

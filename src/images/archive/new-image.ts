@@ -16,7 +16,7 @@ import { onDisk } from "../disk-errors.ts";
 import { isObject, parseConfig, parseJson, type Descriptor } from "../documents.ts";
 import { temporaryPath, type Layout } from "../layout.ts";
 import type { LayerStore } from "../layers.ts";
-import { packTree, type Owners } from "../pack.ts";
+import { packTree, type PackRequest } from "../pack.ts";
 import type { Platform } from "../platform.ts";
 import { formatReference, parseReference } from "../reference.ts";
 import type { UnpackerSettings } from "../unpack.ts";
@@ -39,9 +39,8 @@ export interface NewImage {
 export interface CommitRequest extends NewImage {
   /** The image that it was made of. */
   readonly base: Image;
-  /** Folder of its writable layer. */
-  readonly upper: string;
-  readonly owners?: Owners;
+  /** What it has written. */
+  readonly tree: Omit<PackRequest, "what">;
   /** Holds the container still while its files are read; the result lets it go on. */
   readonly pause: () => Promise<() => Promise<void>>;
 }
@@ -234,18 +233,14 @@ async function* readBase(
 /** Packs the writable layer while the container holds still, compressed. */
 async function packWritable(
   { unpacker }: NewImageContext,
-  { upper, owners, pause, reference, signal }: CommitRequest,
+  { tree, pause, reference, signal }: CommitRequest,
   path: string,
 ): Promise<Stored & { readonly diffId: Digest }> {
   const what = `writable layer for ${reference}`;
   const goOn = await pause();
   try {
     const uncompressed = createHash("sha256");
-    const tar = packTree(
-      unpacker,
-      { form: "layer", folders: [upper], ...(owners && { owners }), what },
-      signal,
-    );
+    const tar = packTree(unpacker, { ...tree, what }, signal);
     const gzip = createGzip();
     const packed = pipeline(tar, (chunks) => hashing(chunks, uncompressed), gzip, { signal });
     packed.catch(() => undefined);

@@ -108,7 +108,8 @@ function writeFile(
   }
   const skipped = next(pax.xattrs)[0] === undefined ? 0 : applyXattrs(path, pax.xattrs);
   if (libc.fchmod(fd, header.mode % 4096) !== 0) failErrno(`chmod ${path}`);
-  if (libc.futimens(fd, setTime(tree, header.mtime, header.mtimeNsec)) !== 0) failErrno(`futimens ${path}`);
+  if (libc.futimens(fd, setTime(tree.times, header.mtime, header.mtimeNsec)) !== 0)
+    failErrno(`futimens ${path}`);
   if (libc.close(fd) !== 0) failErrno(`close ${path}`);
   count(tree, sparse?.storedBytes ?? header.size);
   return skipped;
@@ -137,7 +138,7 @@ function writeSpecial(tree: Tree, path: string, header: Header): void {
 }
 
 /** The C library's makedev(3), which the kernel's 32 bits limit to 12 bits of major and 20 of minor. */
-function deviceNumber(path: string, header: Header): number {
+export function deviceNumber(path: string, header: Pick<Header, "major" | "minor">): number {
   if (header.major > 4095 || header.minor > maxMinor) fail("format", `${path}: device number out of range`);
   const low = header.minor % 256;
   return low + header.major * 256 + (header.minor - low) * 4096;

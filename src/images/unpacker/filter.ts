@@ -19,7 +19,7 @@ interface Architecture {
 // read write close lseek mmap mprotect munmap brk rt_sigprocmask rt_sigreturn writev mremap madvise exit exit_group
 // futex getdents64 clock_gettime openat mkdirat mknodat fchownat unlinkat linkat symlinkat readlinkat fchmodat
 // newfstatat fstat utimensat fchown fchmod ftruncate fsetxattr lsetxattr syncfs getrandom
-// statx openat2 fchdir llistxattr lgetxattr
+// statx openat2 fchdir llistxattr lgetxattr copy_file_range
 const architectures: Record<string, Architecture> = {
   x64: {
     audit: 0xc000003e,
@@ -31,7 +31,7 @@ const architectures: Record<string, Architecture> = {
     openFlags: { directory: 0o200000, noFollow: 0o400000 },
     calls: [
       0, 1, 3, 8, 9, 10, 11, 12, 14, 15, 20, 25, 28, 60, 231, 202, 217, 228, 257, 258, 259, 260, 263, 265,
-      266, 267, 268, 262, 5, 280, 93, 91, 77, 190, 189, 306, 318, 332, 437, 81, 195, 192,
+      266, 267, 268, 262, 5, 280, 93, 91, 77, 190, 189, 306, 318, 332, 437, 81, 195, 192, 326,
     ],
   },
   arm64: {
@@ -44,7 +44,7 @@ const architectures: Record<string, Architecture> = {
     openFlags: { directory: 0o40000, noFollow: 0o100000 },
     calls: [
       63, 64, 57, 62, 222, 226, 215, 214, 135, 139, 66, 216, 233, 93, 94, 98, 61, 113, 56, 34, 33, 54, 35, 37,
-      36, 78, 53, 79, 80, 88, 55, 52, 46, 7, 6, 267, 278, 291, 437, 50, 12, 9,
+      36, 78, 53, 79, 80, 88, 55, 52, 46, 7, 6, 267, 278, 291, 437, 50, 12, 9, 285,
     ],
   },
 };

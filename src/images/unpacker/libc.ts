@@ -23,6 +23,7 @@ ffi.cdef(`
   int close(int fd);
   // Variadic in C; the same registers carry a fixed third argument on x86-64 and arm64.
   int open(const char *path, int flags, unsigned mode);
+  int openat(int dirfd, const char *path, int flags, unsigned mode);
   int mkdirat(int dirfd, const char *path, unsigned mode);
   int mknodat(int dirfd, const char *path, unsigned mode, uint64_t dev);
   int linkat(int olddirfd, const char *oldpath, int newdirfd, const char *newpath, int flags);
@@ -35,6 +36,7 @@ ffi.cdef(`
   int fchown(int fd, unsigned owner, unsigned group);
   int fchmod(int fd, unsigned mode);
   int futimens(int fd, const berth_timespec *times);
+  int64_t copy_file_range(int in, int64_t *in_at, int out, int64_t *out_at, size_t count, unsigned flags);
   int ftruncate(int fd, int64_t length);
   int64_t lseek(int fd, int64_t offset, int whence);
   int fsetxattr(int fd, const char *name, const void *value, size_t size, int flags);
@@ -90,6 +92,7 @@ export interface LibC {
   readonly write: (fd: number, buffer: Bytes | string, count: number) => number;
   readonly close: (fd: number) => number;
   readonly open: (path: string, flags: number, mode: number) => number;
+  readonly openat: (dirfd: number, path: string, flags: number, mode: number) => number;
   readonly mkdirat: (dirfd: number, path: string, mode: number) => number;
   readonly mknodat: (dirfd: number, path: string, mode: number, dev: number) => number;
   readonly linkat: (
@@ -108,6 +111,14 @@ export interface LibC {
   readonly fchown: (fd: number, owner: number, group: number) => number;
   readonly fchmod: (fd: number, mode: number) => number;
   readonly futimens: (fd: number, times: Timespecs) => number;
+  readonly copy_file_range: (
+    from: number,
+    fromAt: undefined,
+    to: number,
+    toAt: undefined,
+    count: number,
+    flags: number,
+  ) => Struct<"int64_t">;
   readonly ftruncate: (fd: number, length: number) => number;
   readonly lseek: (fd: number, offset: number, whence: number) => number;
   readonly fsetxattr: (fd: number, name: string, value: string, size: number, flags: number) => number;
@@ -167,8 +178,11 @@ export const errnos = {
   eio: 5,
   eintr: 4,
   eexist: 17,
+  exdev: 18,
   enotdir: 20,
   eisdir: 21,
+  einval: 22,
+  enosys: 38,
   enotempty: 39,
   eloop: 40,
   enodata: 61,

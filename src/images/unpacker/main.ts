@@ -4,6 +4,7 @@
  * ```
  * luajit berth-unpack.lua unpack FOLDER MAX_BYTES MAX_ENTRIES    a layer, compressed or not, from stdin into FOLDER
  * luajit berth-unpack.lua pack FORM UIDS GIDS FOLDER...          FOLDERs, topmost first, as a tar on stdout
+ * luajit berth-unpack.lua copy FOLDER LAYER...                  what LAYERs, topmost first, show as an overlay into FOLDER
  * luajit berth-unpack.lua digest DEPTH FOLDER                    a digest of what FOLDER holds
  * ```
  *
@@ -11,6 +12,7 @@
  */
 import { unpackArchive } from "./archive.ts";
 import { capabilities, confine } from "./confine.ts";
+import { copyTree } from "./copy.ts";
 import { decompress } from "./decompress.ts";
 import { startHash } from "./digest.ts";
 import type { Failure } from "./libc.ts";
@@ -74,6 +76,15 @@ function describe(thrown: unknown): Failure {
   return { kind: "format", errno: 0, message: tostring(thrown) };
 }
 
+function wordsFrom(place: number): string[] {
+  const words: string[] = [];
+  for (let index = place; ; index++) {
+    const word = arg[index];
+    if (word === undefined) return words;
+    words.push(word);
+  }
+}
+
 /** Does what the command line asks for; undefined where it asks for nothing known. */
 function run(): Fields | undefined {
   const [verb, first, second, third] = [arg[1], arg[2], arg[3], arg[4]];
@@ -87,13 +98,9 @@ function run(): Fields | undefined {
   if (verb === "digest" && (first === "metadata" || first === "content")) {
     return digestTree(openConfined([second])[0] ?? -1, first);
   }
-  if (verb === "pack" && (first === "layer" || first === "merged")) {
-    const folders: string[] = [];
-    for (let index = 5; ; index++) {
-      const folder = arg[index];
-      if (folder === undefined) break;
-      folders.push(folder);
-    }
+  if (verb === "copy") return copyTree(first, wordsFrom(3));
+  if (verb === "pack" && (first === "layer" || first === "merged" || first === "difference")) {
+    const folders = wordsFrom(5);
     if (folders.length === 0) return undefined;
     pack(first, parseIdMap(second), parseIdMap(third ?? ""), folders);
     return {};
@@ -105,7 +112,7 @@ settleJit();
 const [ok, result] = pcall(run);
 const output = arg[1] === "pack" ? io.stderr : io.stdout;
 if (ok && result === undefined) {
-  io.stderr.write("usage: berth-unpack.lua unpack|pack|digest ...; see src/images/unpacker/main.ts\n");
+  io.stderr.write("usage: berth-unpack.lua unpack|pack|copy|digest ...; see src/images/unpacker/main.ts\n");
   os.exit(2);
 }
 output.write(encodeReport(ok ? { ok: true, ...result } : { ok: false, ...describe(result) }));

@@ -1,14 +1,19 @@
 import * as ffi from "ffi";
 import { capabilities, confine } from "./confine.ts";
 import { thisArchitecture } from "./filter.ts";
+import { compare, whiteoutOf } from "./difference.ts";
+import { dataMap } from "./holes.ts";
 import { errnos, fail, failErrno, libc } from "./libc.ts";
-import { join } from "./paths.ts";
+import { join, parentOf } from "./paths.ts";
 import { matches } from "./patterns.ts";
-import { openTar, type TarEntry, type TarOutput } from "./tar-writer.ts";
-import { isOpaque, isWhiteout, readXattrs, walk, type Found } from "./walk.ts";
+import { openTar, plainHeader, type TarEntry, type TarOutput } from "./tar-writer.ts";
+import { isOpaque, isWhiteout, openFolders, readLink, readXattrs, walk, type Found } from "./walk.ts";
 
-/** `layer`: one folder in overlay's form, its marks as whiteouts (OCI image spec, layer.md); `merged`: what a container sees. */
-export type PackForm = "layer" | "merged";
+/**
+ * `layer`: one folder in overlay's form, its marks as whiteouts (OCI image spec, layer.md); `merged`: what a container
+ * sees; `difference`: where the topmost folder, a copy of what the others show, is no longer as they are, as a layer.
+ */
+export type PackForm = "layer" | "merged" | "difference";
 
 /** Pieces of ids, `inside:outside:count`, in which the topmost folder's owners are kept. */
 export interface IdMap {
@@ -30,8 +35,8 @@ export function parseIdMap(text: string): IdMap[] {
   return map;
 }
 
-/** O_RDONLY | O_CLOEXEC, and O_NONBLOCK. */
-const openFlags = { read: 0o2000000, readAtOnce: 0o2004000 };
+/** O_RDONLY | O_CLOEXEC | O_NONBLOCK. */
+const openRead = 0o2004000;
 
 /** Writes the tree of `folders`, topmost first, as a tar on standard output. */
 export function pack(
@@ -43,9 +48,14 @@ export function pack(
   const roots = openConfined(folders);
   const tar = openTar(1);
   const linked = new LuaTable<string, string>();
+  if (form === "difference") {
+    packDifference(tar, roots, linked);
+    tar.end();
+    return;
+  }
   walk(roots, form === "layer" ? "shown" : "applied", (found) => {
     if (form === "layer" && isWhiteout(found)) {
-      writeMark(tar, found, join(parentOf(found), `.wh.${found.name}`));
+      writeMark(tar, whiteoutOf(parentOf(found.path), found.name), found.mtime);
       return;
     }
     const owner =
@@ -54,7 +64,7 @@ export function pack(
         : { uid: found.uid, gid: found.gid };
     writeFound(tar, { ...found, ...owner }, linked);
     if (form === "layer" && found.kind === "folder" && isOpaque(found.name)) {
-      writeMark(tar, found, join(found.path, ".wh..wh..opq"));
+      writeMark(tar, join(found.path, ".wh..wh..opq"), found.mtime);
     }
   });
   tar.end();
@@ -62,20 +72,11 @@ export function pack(
 
 /** Opens the folders, then leaves this process nothing but them. */
 export function openConfined(folders: readonly string[]): number[] {
-  const roots: number[] = [];
+  let roots: number[] = [];
   confine(folders[0] ?? "", capabilities.read, () => {
-    for (const folder of folders) {
-      const fd = libc.open(folder, openFlags.read + thisArchitecture().openFlags.directory, 0);
-      if (fd < 0) failErrno(`open ${folder}`);
-      roots.push(fd);
-    }
+    roots = openFolders(folders);
   });
   return roots;
-}
-
-function parentOf({ path, name }: Found): string {
-  // A negative place would count from the end.
-  return path === name ? "" : string.sub(path, 1, path.length - name.length - 1);
 }
 
 function inside(found: Found, map: readonly IdMap[], id: number): number {
@@ -87,8 +88,40 @@ function inside(found: Found, map: readonly IdMap[], id: number): number {
 }
 
 /** A whiteout or the mark of an opaque folder: an empty file of a reserved name. */
-function writeMark(tar: TarOutput, found: Found, name: string): void {
-  tar.entry({ ...headerOf(found, []), name, type: "0", mode: 0, uid: 0, gid: 0, mtimeNsec: 0 });
+function writeMark(tar: TarOutput, name: string, mtime: number): void {
+  tar.entry({ ...plainHeader, name, mode: 0, mtime });
+}
+
+/**
+ * The folders of all that changed are told as well: a layer's folder gives its owner and mode to those below it. The ids of
+ * a copy are those inside, since it is seen through an id-mapped mount.
+ */
+function packDifference(tar: TarOutput, roots: readonly number[], linked: LuaTable<string, string>): void {
+  const [copy = -1, ...layers] = roots;
+  const untold = new LuaTable<string, TarEntry>();
+  const tellFolders = (path: string): void => {
+    if (!untold.has(path)) return;
+    if (path !== "") tellFolders(parentOf(path));
+    tar.entry(untold.get(path));
+    untold.delete(path);
+  };
+  const remember = (found: Found): void => {
+    if (found.kind === "folder") untold.set(found.path, folderHeader(found, taken(found)));
+  };
+  compare(copy, layers, {
+    kept: (found) => {
+      remember(found);
+    },
+    changed: (found) => {
+      remember(found);
+      tellFolders(found.kind === "folder" ? found.path : parentOf(found.path));
+      if (found.kind !== "folder") writeFound(tar, found, linked);
+    },
+    gone: (folder, name) => {
+      tellFolders(folder);
+      writeMark(tar, whiteoutOf(folder, name), 0);
+    },
+  });
 }
 
 function writeFound(tar: TarOutput, found: Found, linked: LuaTable<string, string>): void {
@@ -101,7 +134,7 @@ function writeFound(tar: TarOutput, found: Found, linked: LuaTable<string, strin
   if (found.kind === "file") {
     if (!writeFile(tar, found, xattrs)) return;
   } else if (found.kind === "folder") {
-    tar.entry({ ...headerOf(found, xattrs), type: "5", name: found.path === "" ? "./" : `${found.path}/` });
+    tar.entry(folderHeader(found, xattrs));
   } else if (found.kind === "link") {
     const target = readLink(found);
     if (target === undefined) return;
@@ -112,6 +145,10 @@ function writeFound(tar: TarOutput, found: Found, linked: LuaTable<string, strin
     tar.entry({ ...headerOf(found, xattrs), type, major, minor });
   }
   if (found.kind !== "folder" && found.links > 1) linked.set(found.identity, found.path);
+}
+
+function folderHeader(found: Found, xattrs: TarEntry["records"]): TarEntry {
+  return { ...headerOf(found, xattrs), type: "5", name: found.path === "" ? "./" : `${found.path}/` };
 }
 
 function headerOf(found: Found, records: TarEntry["records"]): TarEntry {
@@ -151,12 +188,12 @@ function taken(found: Found): (readonly [string, string])[] {
 
 /** False where the file is gone. */
 function writeFile(tar: TarOutput, found: Found, xattrs: TarEntry["records"]): boolean {
-  const fd = libc.open(found.name, openFlags.readAtOnce + thisArchitecture().openFlags.noFollow, 0);
+  const fd = libc.open(found.name, openRead + thisArchitecture().openFlags.noFollow, 0);
   if (fd < 0) {
     if (ffi.errno() === errnos.enoent || ffi.errno() === errnos.eloop) return false;
     failErrno(`open ${found.path}`);
   }
-  const map = found.stored < found.size ? dataMap(fd, found) : undefined;
+  const map = found.stored < found.size ? dataMap(fd, found.size, found.path) : undefined;
   if (map === undefined) {
     tar.entry({ ...headerOf(found, xattrs), size: found.size });
     tar.copyFrom(fd, found.size, found.path);
@@ -166,26 +203,6 @@ function writeFile(tar: TarOutput, found: Found, xattrs: TarEntry["records"]): b
   }
   libc.close(fd);
   return true;
-}
-
-const seek = { data: 3, hole: 4 };
-
-/** Offset and length of each piece of data; undefined where the file is one piece. @see lseek(2) */
-function dataMap(fd: number, { size, path }: Found): number[] | undefined {
-  const map: number[] = [];
-  let at = 0;
-  while (at < size) {
-    const start = tonumber(libc.lseek(fd, at, seek.data)) ?? -1;
-    // ENXIO: nothing but a hole up to the end.
-    if (start < 0 || start >= size) break;
-    const end = tonumber(libc.lseek(fd, start, seek.hole)) ?? -1;
-    if (end < 0) failErrno(`seek in ${path}`);
-    const stop = end < size ? end : size;
-    map.push(start, stop - start);
-    at = stop;
-  }
-  libc.lseek(fd, 0, 0);
-  return map[0] === 0 && map[1] === size ? undefined : map;
 }
 
 /** GNU tar's sparse format 1.0: the map is text before the data, ended by a piece of no bytes at the file's end. */
@@ -215,7 +232,7 @@ function writeSparse(
   const size = text.length + stored;
   tar.entry({
     ...headerOf(found, records),
-    name: join(parentOf(found), `GNUSparseFile.0/${found.name}`),
+    name: join(parentOf(found.path), `GNUSparseFile.0/${found.name}`),
     size,
   });
   tar.text(text);
@@ -224,13 +241,4 @@ function writeSparse(
     tar.copyFrom(fd, map[index + 1] ?? 0, found.path);
   }
   tar.pad(size);
-}
-
-const maxTargetBytes = 4096;
-const target = ffi.new(`uint8_t[${maxTargetBytes}]`) as ffi.Bytes;
-
-function readLink(found: Found): string | undefined {
-  const length = libc.readlinkat(-100, found.name, target, maxTargetBytes);
-  if (length >= 0) return ffi.string(target, length);
-  return ffi.errno() === errnos.enoent ? undefined : failErrno(`readlink ${found.path}`);
 }

@@ -115,7 +115,8 @@ export function openTar(out: number): TarOutput {
   return { entry, text, copyFrom, pad, end };
 }
 
-const plainHeader: TarEntry = {
+/** An empty file of root's. */
+export const plainHeader: TarEntry = {
   name: "",
   type: "0",
   linkName: "",

@@ -35,13 +35,36 @@ export function digestTree(root: number, depth: Depth): TreeDigest {
   };
   walk([root], "shown", (found) => {
     entries += 1;
-    const line = depth === "content" ? lineOf(found) + contentOf(found, buffer) : lineOf(found);
+    const line = depth === "content" ? lineOf(found) + contentOf(found, buffer, isTheTrees) : lineOf(found);
     lines.push(line);
     held += line.length;
     if (held > batchBytes) flush();
   });
   flush();
   return { digest: hash.digest(), entries };
+}
+
+/** Tells entries apart by everything but the times of folders. */
+export interface Fingerprints {
+  of(found: Found): string;
+}
+
+/** `counts` says which extended attributes are looked at. */
+export function createFingerprints(counts: (name: string) => boolean): Fingerprints {
+  const buffer = ffi.new(`uint8_t[${bufferBytes}]`) as Bytes;
+  return {
+    of: (found) => {
+      const hash = startHash();
+      const text = lineOf(found) + contentOf(found, buffer, counts);
+      hash.update(text, text.length);
+      return hash.digest();
+    },
+  };
+}
+
+/** Labels are given by the host's policy to whatever is made. */
+function isTheTrees(name: string): boolean {
+  return name !== "security.selinux";
 }
 
 function lineOf(found: Found): string {
@@ -54,11 +77,10 @@ function lineOf(found: Found): string {
   return `${plain} ${time} ${string.format("%d:%d", major, minor)}\n`;
 }
 
-function contentOf(found: Found, buffer: Bytes): string {
+function contentOf(found: Found, buffer: Bytes, counts: (name: string) => boolean): string {
   const parts: string[] = [];
   for (const [name, value] of readXattrs(found)) {
-    // Given by the host's policy to whatever is made.
-    if (name !== "security.selinux") parts.push(`${name}=${value}\n`);
+    if (counts(name)) parts.push(`${name}=${value}\n`);
   }
   if (found.kind === "link") {
     const length = libc.readlinkat(-100, found.name, buffer, bufferBytes);

@@ -42,7 +42,7 @@ export function openTree(): Tree {
     opaque: [],
     whiteouts: new LuaTable(),
     folderTimes: new LuaTable(),
-    times: ffi.new("berth_timespec[2]") as Timespecs,
+    times: newTimes(),
   };
 }
 
@@ -209,23 +209,28 @@ export function applyMetadata(tree: Tree, path: string, header: Header): void {
   const isLink = header.type === "2";
   if (libc.fchownat(atFdCwd, path, header.uid, header.gid, symlinkNoFollow) !== 0) failErrno(`chown ${path}`);
   if (!isLink && libc.fchmodat(atFdCwd, path, header.mode % 4096, 0) !== 0) failErrno(`chmod ${path}`);
-  setTime(tree, header.mtime, header.mtimeNsec);
+  setTime(tree.times, header.mtime, header.mtimeNsec);
   if (libc.utimensat(atFdCwd, path, tree.times, symlinkNoFollow) !== 0) failErrno(`utimensat ${path}`);
 }
 
 /** Puts a time where utimensat and futimens expect it. */
-export function setTime(tree: Tree, seconds: number, nanoseconds: number): Timespecs {
-  tree.times[0].tv_sec = seconds;
-  tree.times[0].tv_nsec = nanoseconds;
-  tree.times[1].tv_sec = seconds;
-  tree.times[1].tv_nsec = nanoseconds;
-  return tree.times;
+export function setTime(times: Timespecs, seconds: number, nanoseconds: number): Timespecs {
+  times[0].tv_sec = seconds;
+  times[0].tv_nsec = nanoseconds;
+  times[1].tv_sec = seconds;
+  times[1].tv_nsec = nanoseconds;
+  return times;
+}
+
+/** Room for what {@link setTime} puts there. */
+export function newTimes(): Timespecs {
+  return ffi.new("berth_timespec[2]") as Timespecs;
 }
 
 /** Sets the times of all folders: what was made in them has changed them. */
 export function finishFolders(tree: Tree): void {
   for (const [path, time] of tree.folderTimes) {
-    const times = setTime(tree, time.seconds, time.nanoseconds);
+    const times = setTime(tree.times, time.seconds, time.nanoseconds);
     const result = libc.utimensat(atFdCwd, path === "" ? "." : path, times, symlinkNoFollow);
     if (result !== 0 && ffi.errno() !== errnos.enoent && ffi.errno() !== errnos.enotdir) {
       failErrno(`utimensat ${path}`);

@@ -56,6 +56,17 @@ const kinds: Record<number, Kind> = {
 /** `shown`: overlay's marks are entries like others; `applied`: they hide what they hide from a container. */
 export type Marks = "shown" | "applied";
 
+/** Opens the roots of trees to walk, before there is nothing else to see. */
+export function openFolders(folders: readonly string[]): number[] {
+  const roots: number[] = [];
+  for (const folder of folders) {
+    const fd = libc.open(folder, openRead + thisArchitecture().openFlags.directory, 0);
+    if (fd < 0) failErrno(`open ${folder}`);
+    roots.push(fd);
+  }
+  return roots;
+}
+
 /**
  * Visits the tree that folders make when they lie on each other as overlay's layers do, the topmost first: every folder
  * right before what is in it, first what is no folder, names in byte order. What goes away meanwhile is left out. No symbolic link is followed and nothing outside of the folders is reached, whatever a
@@ -245,4 +256,14 @@ export function readXattrs(found: Found): [string, string][] {
       failErrno(`read attribute ${name} of ${found.path}`);
   }
   return attributes;
+}
+
+const maxTargetBytes = 4096;
+const target = ffi.new(`uint8_t[${maxTargetBytes}]`) as Bytes;
+
+/** Where a symbolic link of the working folder leads; undefined where it is gone. */
+export function readLink(found: Found): string | undefined {
+  const length = libc.readlinkat(atFdCwd, found.name, target, maxTargetBytes);
+  if (length >= 0) return ffi.string(target, length);
+  return ffi.errno() === errnos.enoent ? undefined : failErrno(`readlink ${found.path}`);
 }

@@ -6,7 +6,7 @@ import { matches } from "./patterns.ts";
  * Attributes a layer may set. Overlay's own would redirect or hide other layers' files, labels of security modules
  * belong to the host; such are left out and counted.
  */
-function isAllowed(name: string): boolean {
+export function isAllowed(name: string): boolean {
   if (name === "security.capability") return true;
   if (matches(name, "^user%.overlay%.")) return false;
   if (matches(name, "^trusted%.overlay%.")) return false;

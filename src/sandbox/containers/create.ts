@@ -60,7 +60,7 @@ export async function createContainer(
   undo.defer(() => destroyProcesses(deps, entry));
   const shim = deps.launcher.prepare({ id: entry.id, cgroup: deps.cgroupOf(entry) }, { signal: job.signal });
   undo.defer(() => shim.cancel());
-  const layering = job.stage("writable layer", () => deps.images.prepare(entry.id, image));
+  const layering = job.stage("writable layer", () => deps.images.prepare(entry.id, image, job.signal));
   undo.defer(async () => {
     await layering.catch(() => undefined);
     await deps.images.removeSnapshot(entry.id);
@@ -68,7 +68,7 @@ export async function createContainer(
   const logFolder = record.logPath === "" ? undefined : mkdir(dirname(record.logPath), logFolderOptions);
   logFolder?.catch(() => undefined);
 
-  const imageMounts = await holdVolumeImages(deps.images, entry.id, volumes, deps.overlay.lowerdirPlus);
+  const imageMounts = await holdVolumeImages(deps, entry.id, volumes, job.signal);
   const paths = deps.paths.container(entry.id);
   const { built, filter } = await job.stage("spec", async () => {
     const profiles = await deps.seccompFilters.profiles(config.security);
@@ -86,7 +86,7 @@ export async function createContainer(
     const made = await shim.create(
       {
         bundle: paths.folder,
-        rootfs: { kind: "overlay", ...layers, ...deps.overlay },
+        rootfs: layers.kind === "overlay" ? { ...layers, ...deps.overlay } : layers,
         socket: paths.socket,
         exitRecord: paths.exitRecord,
         ...(record.logPath === ""

@@ -32,19 +32,25 @@ export function idsByPath(volumes: VolumeImages): Readonly<Record<string, string
   return Object.fromEntries([...volumes].map(([mount, image]) => [mount.containerPath, image.id]));
 }
 
+/** What showing images to containers needs. */
+export interface VolumeMountDeps {
+  readonly images: ImageStore;
+  readonly overlay: Pick<ImageMount, "lowerdirPlus">;
+}
+
 /**
  * Keeps the images' layers until the container is removed, whatever becomes of the images, and says what the shim has to
  * mount.
  */
 export async function holdVolumeImages(
-  images: ImageStore,
+  { images, overlay }: VolumeMountDeps,
   containerId: ContainerId,
   volumes: VolumeImages,
-  lowerdirPlus: ImageMount["lowerdirPlus"],
+  signal: AbortSignal,
 ): Promise<readonly ImageMount[]> {
   const mounts: ImageMount[] = [];
   for (const [mount, image] of volumes) {
-    const held = await images.hold(containerId, image).catch((thrown: unknown) => {
+    const held = await images.hold(containerId, image, signal).catch((thrown: unknown) => {
       throw mountFailed(mount, asRuntimeError(thrown));
     });
     mounts.push({
@@ -52,7 +58,7 @@ export async function holdVolumeImages(
       destination: cleanContainerPath(mount.containerPath),
       source: imageMountSource(image.id, mount.imageSubPath),
       subPath: mount.imageSubPath,
-      lowerdirPlus,
+      lowerdirPlus: overlay.lowerdirPlus,
     });
   }
   return mounts;

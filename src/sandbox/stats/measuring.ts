@@ -38,7 +38,7 @@ export function startMeasuring(deps: MeasuringDeps): Measuring {
   const filesystem = describeLayersFilesystem(images.filesystemUsage().mountpoint);
   const layers = new WritableLayers({
     containers: () => [...inventory.containers()].map((entry) => entry.record),
-    folderOf: (id) => images.writableDir(id),
+    layerOf: (id) => images.writableLayer(id),
     clock,
     logger,
   });

@@ -28,7 +28,7 @@ function watch(containers: Container[]): { readonly layers: WritableLayers; read
   const warnings: string[] = [];
   const layers = new WritableLayers({
     containers: () => containers,
-    folderOf: (id) => join(root, id),
+    layerOf: (id) => ({ folder: join(root, id) }),
     clock: () => BigInt(Date.now()) * 1_000_000n,
     logger: { ...silentLogger, warn: (_, fields) => warnings.push(String(fields?.["error"])) },
   });

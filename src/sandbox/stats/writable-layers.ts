@@ -3,6 +3,7 @@ import type { Clock } from "../../core/clock.ts";
 import type { Container } from "../../core/container.ts";
 import type { ContainerId } from "../../core/ids.ts";
 import type { Logger } from "../../core/logger.ts";
+import type { WritableLayer } from "../../images/index.ts";
 import { Pace, pauseBetween } from "./pace.ts";
 import { measureTree, type TreeUsage } from "./tree-usage.ts";
 
@@ -15,7 +16,7 @@ export interface LayerUsage extends TreeUsage {
 /** What the walks need. */
 export interface WritableLayersDeps {
   readonly containers: () => Iterable<Container>;
-  readonly folderOf: (id: ContainerId) => string;
+  readonly layerOf: (id: ContainerId) => WritableLayer;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -113,7 +114,7 @@ export class WritableLayers implements AsyncDisposable {
   }
 
   async #measure(id: ContainerId): Promise<void> {
-    const { containers, folderOf, clock, logger } = this.#deps;
+    const { containers, layerOf, clock, logger } = this.#deps;
     const abort = new AbortController();
     this.#walking = { id, abort };
     // Read before the walk: what ends during it is walked once more.
@@ -121,8 +122,9 @@ export class WritableLayers implements AsyncDisposable {
     this.#due.set(id, performance.now() + (ended ? Infinity : refreshMs));
     const at = clock();
     try {
-      const usage = await measureTree(folderOf(id), new Pace(this.#knownInodes(), abort.signal));
-      if (!abort.signal.aborted) this.#measured.set(id, { ...usage, at });
+      const { folder, copied } = layerOf(id);
+      const usage = await measureTree(folder, new Pace(this.#knownInodes(), abort.signal));
+      if (!abort.signal.aborted) this.#measured.set(id, { ...beyond(usage, copied), at });
     } catch (error) {
       if (abort.signal.aborted) this.#due.delete(id);
       else if (!isGone(error)) {
@@ -149,6 +151,16 @@ export class WritableLayers implements AsyncDisposable {
       };
     });
   }
+}
+
+/** What there is besides the copy of the image; where the container removed more than it wrote, nothing. */
+function beyond(usage: TreeUsage, copied: WritableLayer["copied"]): TreeUsage {
+  if (copied === undefined) return usage;
+  const less = (all: bigint, part: number): bigint => (all > BigInt(part) ? all - BigInt(part) : 0n);
+  return {
+    usedBytes: less(usage.usedBytes, copied.usedBytes),
+    inodes: less(usage.inodes, copied.inodes),
+  };
 }
 
 /** The layer was removed, and the container's record is about to be. */

@@ -66,7 +66,9 @@ export type RootfsSource =
       /** Set where the start-up probe found `lowerdir+` (Linux 6.8) to work. */
       readonly lowerdirPlus: boolean;
     }
-  | { readonly kind: "directory"; readonly path: string };
+  | { readonly kind: "directory"; readonly path: string }
+  /** A copy of an image's tree, seen through the container's id mappings. */
+  | { readonly kind: "copy"; readonly path: string };
 
 /**
  * Starts the shim of a container and makes the container's cgroup, while the daemon still gathers what the container

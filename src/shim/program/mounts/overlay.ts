@@ -28,10 +28,25 @@ const maxMountDataBytes = 4095;
  */
 export function detachRootfs(rootfs: RootfsSource, scratch: string, label: string, maps?: IdMaps): number {
   const fd =
-    rootfs.kind === "directory"
-      ? openTree(AT.FDCWD, rootfs.path, OPEN_TREE_CLONE | AT.RECURSIVE)
-      : detachOverlay({ ...rootfs, writable: rootfs }, scratch, label, maps);
+    rootfs.kind === "overlay"
+      ? detachOverlay({ ...rootfs, writable: rootfs }, scratch, label, maps)
+      : rootfs.kind === "copy"
+        ? detachCopy(rootfs.path, label, maps)
+        : openTree(AT.FDCWD, rootfs.path, OPEN_TREE_CLONE | AT.RECURSIVE);
   mountSetattr(fd, AT.RECURSIVE, { propagation: MS.PRIVATE }, "rootfs");
+  return fd;
+}
+
+/** Owners are those of the image, as in a layer; a label is an option of mounts of a file system, which this is none of. */
+function detachCopy(path: string, label: string, maps: IdMaps | undefined): number {
+  if (label !== "") {
+    throw failure(
+      "failed-precondition",
+      `rootfs: SELinux label ${label} needs overlay: a copy cannot show it`,
+    );
+  }
+  const fd = openTree(AT.FDCWD, path, OPEN_TREE_CLONE);
+  if (maps !== undefined) mapIds(fd, maps, 0, path);
   return fd;
 }
 
