@@ -115,7 +115,8 @@ export interface SpecLinux {
   readonly sysctl?: Readonly<Record<string, string>>;
   readonly cgroupsPath?: string;
   readonly resources?: SpecResources;
-  readonly rootfsPropagation?: "shared" | "slave" | "private" | "unbindable";
+  /** With an `r` in front it is the same: it always holds for the whole tree. */
+  readonly rootfsPropagation?: `${"" | "r"}${"shared" | "slave" | "private" | "unbindable"}`;
   readonly seccomp?: SpecSeccomp;
   readonly maskedPaths?: readonly string[];
   readonly readonlyPaths?: readonly string[];

@@ -1,18 +1,6 @@
-import { RuntimeError } from "../core/errors.ts";
-import type { SeccompAction, SeccompArg } from "../core/oci-runtime-spec.ts";
-
-const EPERM = 1;
-export const ENOSYS = 38;
-
-const comparisons: Readonly<Record<SeccompArg["op"], number>> = {
-  SCMP_CMP_NE: 1,
-  SCMP_CMP_LT: 2,
-  SCMP_CMP_LE: 3,
-  SCMP_CMP_EQ: 4,
-  SCMP_CMP_GE: 5,
-  SCMP_CMP_GT: 6,
-  SCMP_CMP_MASKED_EQ: 7,
-};
+import type { SeccompArg } from "../core/oci-runtime-spec.ts";
+import { comparisons } from "../core/seccomp-plan.ts";
+import { type Instruction, instructionBytes } from "../core/seccomp-prefix.ts";
 
 /** An array of `struct scmp_arg_cmp`: argument, operator, two 64-bit values. */
 export function encodeConditions(conditions: readonly SeccompArg[]): Buffer | null {
@@ -27,25 +15,15 @@ export function encodeConditions(conditions: readonly SeccompArg[]): Buffer | nu
   return bytes;
 }
 
-/** The SECCOMP_RET_ value of an action (linux/seccomp.h); SCMP_ACT_NOTIFY is `invalid-argument`. */
-export function actionValue(action: SeccompAction, errnoRet = EPERM): number {
-  switch (action) {
-    case "SCMP_ACT_KILL":
-    case "SCMP_ACT_KILL_THREAD":
-      return 0;
-    case "SCMP_ACT_KILL_PROCESS":
-      return 0x8000_0000;
-    case "SCMP_ACT_TRAP":
-      return 0x0003_0000;
-    case "SCMP_ACT_ERRNO":
-      return 0x0005_0000 | errnoRet;
-    case "SCMP_ACT_TRACE":
-      return 0x7ff0_0000 | errnoRet;
-    case "SCMP_ACT_LOG":
-      return 0x7ffc_0000;
-    case "SCMP_ACT_ALLOW":
-      return 0x7fff_0000;
-    case "SCMP_ACT_NOTIFY":
-      throw new RuntimeError("invalid-argument", "seccomp: SCMP_ACT_NOTIFY is not supported");
+/** A program's bytes, little-endian as all machines of this project. */
+export function encodeInstructions(instructions: readonly Instruction[]): Buffer {
+  const bytes = Buffer.alloc(instructions.length * instructionBytes);
+  for (const [index, { code, jt, jf, k }] of instructions.entries()) {
+    const at = index * instructionBytes;
+    bytes.writeUInt16LE(code, at);
+    bytes.writeUInt8(jt, at + 2);
+    bytes.writeUInt8(jf, at + 3);
+    bytes.writeUInt32LE(k >>> 0, at + 4);
   }
+  return bytes;
 }

@@ -39,11 +39,18 @@ export const arrows: Readonly<Record<string, Arrows>> = {
   },
   "src/shim/protocol": { folders: [], types: ["src/core"], doors: ["*"] },
   "src/shim/client": { folders: ["src/core", "src/shim/protocol"] },
-  // The two Lua programs: nothing of Node or npm exists there, and of core only types cost nothing.
+  // The Lua programs: nothing of Node or npm exists there, and of core only types cost nothing.
   "src/shim/program": {
     folders: ["src/shim/protocol"],
     types: ["src/core"],
     packages: ["ffi", "bit"],
+    builtins: [],
+    // The OCI runtime command is made of the same parts.
+    doors: ["*"],
+  },
+  "src/shim/oci": {
+    folders: ["src/core", "src/shim/program", "src/shim/protocol"],
+    packages: ["ffi"],
     builtins: [],
     doors: [],
   },

@@ -7,7 +7,7 @@ import { type CgroupEntry, openEntry } from "./enter.ts";
 import { type ExecSlot, ExecSlots } from "./exec-slots.ts";
 import { folderOf, pidsBelow, readCounter, removeFolders } from "./folder.ts";
 import { type Hierarchies, hierarchyOf, unifiedOf } from "./hierarchies.ts";
-import { type KillFolder, freeze, isEmpty, killAll, thaw } from "./kill.ts";
+import { type KillFolder, freeze, isEmpty, isFrozen, killAll, thaw } from "./kill.ts";
 import { describeProcesses } from "./processes.ts";
 import { updateCgroup } from "./update.ts";
 
@@ -70,6 +70,11 @@ export class Cgroup {
 
   thaw(): void {
     thaw(this.target);
+  }
+
+  /** True where all of its processes are stopped by the freezer; also false where there is none. */
+  isFrozen(): boolean {
+    return isFrozen(this.target);
   }
 
   isEmpty(): boolean {

@@ -3,7 +3,7 @@ import { Cgroup } from "./cgroup.ts";
 import type { Hierarchies } from "./hierarchies.ts";
 
 export { discoverHierarchies } from "./discover.ts";
-export { isPureV2, unifiedOf } from "./hierarchies.ts";
+export { hierarchyOf, isPureV2, unifiedOf } from "./hierarchies.ts";
 export type { Hierarchies, Hierarchy } from "./hierarchies.ts";
 export type { Cgroup } from "./cgroup.ts";
 export { closeEntry, enterV1, enterV2 } from "./enter.ts";
@@ -12,7 +12,7 @@ export { maxExecSlots } from "./exec-slots.ts";
 export type { ExecSlot, SlotEnd } from "./exec-slots.ts";
 export { describeProcesses } from "./processes.ts";
 export { removeParents } from "./create.ts";
-export { folderOf } from "./folder.ts";
+export { folderOf, readCounter, readValue } from "./folder.ts";
 
 /** The cgroup at `path` (absolute from the hierarchies' roots), made or not; `invalid-argument` for a path that is none. */
 export function openCgroup(path: string, hierarchies: Hierarchies): Cgroup {

@@ -78,7 +78,8 @@ function requestFreeze(target: KillFolder): void {
   if (problem !== undefined) throw problem;
 }
 
-function isFrozen(target: KillFolder): boolean {
+/** True once a freeze has stopped every process. */
+export function isFrozen(target: KillFolder): boolean {
   if (target.means === "v2") return readCounter(target.folder, "cgroup.events", "frozen") === 1;
   return readValue(target.folder, "freezer.state") === "FROZEN";
 }

@@ -10,7 +10,7 @@ import { clone, exit, setName, startTicks } from "../ffi/processes.ts";
 import type { Received } from "../ffi/sockets.ts";
 import { receiveWithFds, sendWithFds, socketPair } from "../ffi/sockets.ts";
 import type { InitPlan, InitReady } from "../init/init.ts";
-import { runInit } from "../init/init.ts";
+import { ownHabits, runInit } from "../init/init.ts";
 import { decode, encode, jsonArray } from "../json.ts";
 import { detachRootfs } from "../mounts/overlay.ts";
 import { planMounts } from "../mounts/plan.ts";
@@ -36,22 +36,57 @@ const recordMode = 0o600;
 /** Bytes of the request's document: what came in a frame, written anew. */
 const maxRequestBytes = 2 * 1024 * 1024;
 
+/** What a container is made of, whoever asked for it. */
+export interface ContainerOrder extends Pick<
+  CreateRequest,
+  "id" | "bundle" | "rootfs" | "seccompFilter" | "imageVolumes" | "createSources" | "imageMounts"
+> {
+  readonly spec: CheckedSpec;
+  readonly ends: ContainerEnds;
+  readonly habits: InitPlan["habits"];
+}
+
+/** The container's ends of what it talks through, and in `forOwner` the other ends, as {@link CreatedInit} says. */
+export interface ContainerEnds extends Pick<InitPlan, "stdin" | "stdout" | "stderr"> {
+  readonly start: number;
+  readonly status: number;
+  readonly forOwner: readonly number[];
+}
+
 /**
  * Makes the cgroup, waits for the shim's request and makes the container, in a child of the shim that ends when it is
  * done: init becomes the shim's own child (CLONE_PARENT), and all the memory that reading, checking and planning took
  * goes with the creator. What it made is told to the shim at once, which undoes it should this process fail or die.
  */
 export function runCreator(cgroupsPath: string, hierarchies: Hierarchies, shim: number): never {
+  createTelling(shim, (tell) => {
+    const place = makePlace(cgroupsPath, hierarchies, tell);
+    const request = awaitRequest(shim);
+    if (request === undefined) return;
+    const spec = readSpec(request.bundle);
+    requirePlace(spec, place.cgroup);
+    const order = { ...request, spec, ends: makePipes(request, spec), habits: ownHabits };
+    create(order, place, hierarchies, tell, () => {
+      preallocate(request.exitRecord);
+    });
+  });
+}
+
+/** The same for a caller that has the whole order already; `caller` is told, and is the parent of init. */
+export function runOrder(order: ContainerOrder, hierarchies: Hierarchies, caller: number): never {
+  createTelling(caller, (tell) => {
+    const place = makePlace(cgroupPath(order.spec), hierarchies, tell);
+    create(order, place, hierarchies, tell, () => undefined);
+  });
+}
+
+/** Does `work` and ends; what goes wrong is told, too. */
+function createTelling(shim: number, work: (this: void, tell: Tell) => void): never {
   setName("berth-create");
-  const tell = (message: CreatorMessage, fds: readonly number[] = []): void => {
+  const tell: Tell = (message, fds = []) => {
     sendWithFds(shim, encode(message), fds);
   };
-  const [ok, thrown] = pcall(() => {
-    const place = makePlace(cgroupsPath, hierarchies);
-    tell({ cgroup: place.cgroup.path, parents: jsonArray(place.parents) });
-    const request = awaitRequest(shim);
-    if (request !== undefined) create(request, place, hierarchies, tell);
-  });
+  const [ok, thrown] = pcall(work, tell);
   if (!ok) {
     tell({ error: answerOf(asFailure(thrown)) });
     // Until the shim has closed its end: a request left unread would reset the connection, and lose what was told.
@@ -68,11 +103,14 @@ interface Place {
   readonly parents: string[];
 }
 
-function makePlace(cgroupsPath: string, hierarchies: Hierarchies): Place {
+function makePlace(cgroupsPath: string, hierarchies: Hierarchies, tell: Tell): Place {
   const cgroup = openCgroup(cgroupsPath, hierarchies);
   const parents = cgroup.make();
   const [ok, entry] = pcall(() => cgroup.openEntry());
-  if (ok) return { cgroup, entry, parents };
+  if (ok) {
+    tell({ cgroup: cgroup.path, parents: jsonArray(parents) });
+    return { cgroup, entry, parents };
+  }
   cgroup.tryRemove();
   removeParents(parents);
   throw entry;
@@ -92,46 +130,47 @@ function answerOf({ code, message, syscall, errno }: Failure): ShimFailure {
   return { code, message, syscall, errno };
 }
 
-type Tell = (message: CreatorMessage, fds?: readonly number[]) => void;
+type Tell = (this: void, message: CreatorMessage, fds?: readonly number[]) => void;
 
+/** `reserve` sets aside what the end of the container needs, once the order was found to be good. */
 function create(
-  request: CreateRequest,
+  order: ContainerOrder,
   { cgroup, entry }: Place,
   hierarchies: Hierarchies,
   tell: Tell,
+  reserve: () => void,
 ): void {
-  const spec = readSpec(request.bundle);
-  requirePlace(spec, cgroup);
-  const filter = filterOf(spec, request);
+  const { spec, ends } = order;
+  const filter = filterOf(spec, order);
   checkSecurityModules(spec.process);
   const label = spec.linux.mountLabel ?? "";
   requireSelinux("linux.mountLabel", label);
   const namespaces = planNamespaces(spec.linux);
-  const mounts = planMounts(spec.mounts ?? [], request, label);
-  preallocate(request.exitRecord);
+  const mounts = planMounts(spec.mounts ?? [], order, label);
+  reserve();
   const warnings = cgroup.limit(spec.linux.resources ?? {});
-  const rootfs = detachRootfs(request.rootfs, request.bundle, label, idMaps(spec));
+  const rootfs = detachRootfs(order.rootfs, order.bundle, label, idMaps(spec));
   const hooks = startHookRunner(spec.hooks);
-  const pipes = makePipes(request, spec);
   const [sync, syncOfInit] = socketPair(SOCK.SEQPACKET);
   setOwnOomScore(spec, (text) => warnings.push(text));
   enterBefore(namespaces);
   const plan: InitPlan = {
-    id: request.id,
+    id: order.id,
     spec,
-    bundle: request.bundle,
+    bundle: order.bundle,
     rootfs,
     mounts,
-    imageVolumes: request.imageVolumes,
+    imageVolumes: order.imageVolumes,
     namespaces,
     cgroups: cgroupView(cgroup, hierarchies, namespaces),
     entry,
     enterV2Late: false,
     filter,
-    channels: { sync: syncOfInit, start: pipes.start, status: pipes.status },
-    stdin: pipes.stdin,
-    stdout: pipes.stdout,
-    stderr: pipes.stderr,
+    channels: { sync: syncOfInit, start: ends.start, status: ends.status },
+    stdin: ends.stdin,
+    stdout: ends.stdout,
+    stderr: ends.stderr,
+    habits: order.habits,
   };
   const pid = cloneInit(plan, entry);
   closeEntry(entry);
@@ -139,10 +178,10 @@ function create(
   tell({ init: pid });
   const ready = untilReady(sync, pid, namespaces, spec, () => {
     const { ociVersion, annotations = {} } = spec;
-    hooks({ ociVersion, id: request.id, status: "creating", pid, bundle: request.bundle, annotations });
+    hooks({ ociVersion, id: order.id, status: "creating", pid, bundle: order.bundle, annotations });
   });
   warnings.push(...(decode(ready.text, maxCreatorMessageBytes) as InitReady).warnings);
-  tell({ created: createdInit(pid, spec, namespaces, warnings) }, [...pipes.forShim, ...ready.fds]);
+  tell({ created: createdInit(pid, spec, namespaces, warnings) }, [...ends.forOwner, ...ready.fds]);
 }
 
 function requirePlace(spec: CheckedSpec, cgroup: Cgroup): void {
@@ -155,7 +194,7 @@ function requirePlace(spec: CheckedSpec, cgroup: Cgroup): void {
 }
 
 /** `linux.seccomp` is compiled by the daemon; without the result the container would run unconfined. */
-function filterOf(spec: CheckedSpec, request: CreateRequest): InitPlan["filter"] {
+function filterOf(spec: CheckedSpec, request: ContainerOrder): InitPlan["filter"] {
   if (request.seccompFilter !== undefined) return readSeccompFilter(request.seccompFilter);
   if (spec.linux.seccomp === undefined) return undefined;
   throw failure("invalid-argument", "config.json: linux.seccomp: no compiled filter came with the request");
@@ -178,27 +217,17 @@ function preallocate(path: string): void {
   close(fd);
 }
 
-interface Pipes {
-  readonly start: number;
-  readonly status: number;
-  readonly stdin?: number;
-  readonly stdout?: number;
-  readonly stderr?: number;
-  /** In the order of {@link CreatedInit}. */
-  readonly forShim: readonly number[];
-}
-
-function makePipes(request: CreateRequest, spec: CheckedSpec): Pipes {
+function makePipes(request: CreateRequest, spec: CheckedSpec): ContainerEnds {
   const [start, startWriter] = pipe();
   const [statusReader, status] = pipe();
-  const base = { start, status, forShim: [startWriter, statusReader] };
+  const base = { start, status, forOwner: [startWriter, statusReader] };
   if (spec.process.terminal === true) return base;
   const [stdoutReader, stdout] = pipe();
   const [stderrReader, stderr] = pipe();
-  base.forShim.push(stdoutReader, stderrReader);
+  base.forOwner.push(stdoutReader, stderrReader);
   if (request.stdin === "closed") return { ...base, stdout, stderr };
   const [stdin, stdinWriter] = pipe();
-  base.forShim.push(stdinWriter);
+  base.forOwner.push(stdinWriter);
   return { ...base, stdin, stdout, stderr };
 }
 

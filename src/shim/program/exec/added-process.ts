@@ -9,6 +9,7 @@ import { clone, setns } from "../ffi/processes.ts";
 import { receiveWithFds, socketPair } from "../ffi/sockets.ts";
 import { decode } from "../json.ts";
 import { checkSecurityModules, openProcfs, readSeccompFilter, setOomScoreAdj } from "../process/index.ts";
+import { ownHabits } from "../init/init.ts";
 import { checkProcess } from "../spec/read-spec.ts";
 import { processShape } from "../spec/spec-shape.ts";
 import type { JoinPlan } from "./join.ts";
@@ -28,14 +29,27 @@ export interface AddedProcess {
   readonly stderr?: number;
 }
 
-/** Adds a process to the container: returns when execve has succeeded, throws what kept it from that. */
+/** What is to be added, and how: its ends of its stdio are open, but where it has a terminal. */
+export interface AddedOrder extends Pick<ExecRequest, "process" | "seccompFilter"> {
+  readonly ends: Pick<JoinPlan, "stdin" | "stdout" | "stderr">;
+  readonly habits: JoinPlan["habits"];
+}
+
+/** Adds a process to the container with pipes of its own for its stdio. */
 export function addProcess(request: ExecRequest, target: ExecTarget): AddedProcess {
+  const { inside, outside } = makeEnds(request);
+  const { pid, master } = addOrdered({ ...request, ends: inside, habits: ownHabits }, target);
+  for (const fd of openOnes(inside.stdin, inside.stdout, inside.stderr)) close(fd);
+  return { pid, master, ...outside };
+}
+
+/** Adds a process to the container: returns when execve has succeeded, throws what kept it from that. */
+export function addOrdered(request: AddedOrder, target: ExecTarget): Pick<AddedProcess, "pid" | "master"> {
   const { process } = request;
   processShape(process, "process");
   checkProcess(process);
   checkSecurityModules(process);
   const filter = request.seccompFilter === undefined ? undefined : readSeccompFilter(request.seccompFilter);
-  const ends = makeEnds(request);
   const [ours, status] = socketPair(SOCK.SEQPACKET);
   const plan = {
     process,
@@ -44,7 +58,8 @@ export function addProcess(request: ExecRequest, target: ExecTarget): AddedProce
     entry: target.cgroup.openEntry(target.slot),
     enterV2Late: false,
     status,
-    ...ends.inside,
+    habits: request.habits,
+    ...request.ends,
   };
   takeOomScore(request, target);
   const before = target.init.namespaces & namespacesBefore;
@@ -52,9 +67,8 @@ export function addProcess(request: ExecRequest, target: ExecTarget): AddedProce
   const pid = cloneJoin(plan);
   close(status);
   closeEntry(plan.entry);
-  for (const fd of openOnes(ends.inside.stdin, ends.inside.stdout, ends.inside.stderr)) close(fd);
   const master = awaitExec(ours);
-  return { pid, master, ...ends.outside };
+  return { pid, master };
 }
 
 interface Ends {
@@ -77,7 +91,7 @@ function makeEnds(request: ExecRequest): Ends {
 }
 
 /** Set on the supervisor, which the process inherits it from; the container's own where the request says nothing. */
-function takeOomScore(request: ExecRequest, target: ExecTarget): void {
+function takeOomScore(request: AddedOrder, target: ExecTarget): void {
   const asked = request.process.oomScoreAdj ?? scoreOf(target.init.pid);
   if (asked === undefined) return;
   const procfs = openProcfs();

@@ -2,12 +2,13 @@ import type { SpecProcess } from "../../../core/oci-runtime-spec.ts";
 import type { CgroupEntry } from "../cgroup/index.ts";
 import { closeEntry, enterV1, enterV2 } from "../cgroup/index.ts";
 import { CLONE, O } from "../ffi/constants.ts";
-import { closeAllBut, openOnes } from "../ffi/descriptors.ts";
+import { closeAllBut, openOnes, preservedDescriptors } from "../ffi/descriptors.ts";
 import { asFailure, sysError } from "../ffi/error.ts";
 import { close, open } from "../ffi/files.ts";
 import { C } from "../ffi/libc.ts";
 import { exit, setName, setns } from "../ffi/processes.ts";
 import { sendWithFds } from "../ffi/sockets.ts";
+import type { Habits } from "../init/init.ts";
 import { controlTerminal, openTerminal } from "../init/terminal.ts";
 import { encode } from "../json.ts";
 import type { SeccompFilter } from "../process/index.ts";
@@ -31,6 +32,7 @@ export interface JoinPlan {
   readonly stdin?: number;
   readonly stdout?: number;
   readonly stderr?: number;
+  readonly habits: Pick<Habits, "preservedFds" | "keyring" | "home">;
 }
 
 /** The added process, from the clone to its execve. */
@@ -51,19 +53,22 @@ export function runJoin(plan: JoinPlan): never {
       procfs,
       warn: () => undefined,
       workingFolder: "require",
+      keyring: plan.habits.keyring,
+      home: plan.habits.home,
       personality: plan.target.init.personality,
     });
     stdio.forEach((fd, place) => {
       if (C.dup3(fd, place, 0) < 0) throw sysError("dup3", place);
     });
-    executeProcess(prepared, plan.filter);
+    executeProcess(prepared, plan.filter, plan.habits.preservedFds);
   });
   sendWithFds(plan.status, encode({ error: asFailure(thrown) }), []);
   exit(joinFailed);
 }
 
-function keptDescriptors({ target, entry, status, stdin, stdout, stderr }: JoinPlan): number[] {
-  return [target.pidfd, status, ...entry.tasks, ...openOnes(entry.into, stdin, stdout, stderr)];
+function keptDescriptors({ target, entry, status, stdin, stdout, stderr, habits }: JoinPlan): number[] {
+  const open = openOnes(entry.into, stdin, stdout, stderr);
+  return [target.pidfd, status, ...entry.tasks, ...open, ...preservedDescriptors(habits.preservedFds)];
 }
 
 /** All at once through init's pidfd (setns(2), Linux 5.8): there is no moment in some of them only. */

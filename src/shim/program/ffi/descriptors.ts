@@ -19,6 +19,13 @@ export function closeAllBut(keep: readonly number[]): void {
   closeRange(next, lastFd);
 }
 
+/** The numbers of `count` descriptors from 3 on. */
+export function preservedDescriptors(count: number): number[] {
+  const fds: number[] = [];
+  for (let fd = firstOther; fd < firstOther + count; fd++) fds.push(fd);
+  return fds;
+}
+
 function closeRange(first: number, last: number): void {
   if (C.sys_close_range(commonNr.closeRange, first, last, 0) < 0) throw sysError("close_range", first);
 }

@@ -36,6 +36,7 @@ declare module "ffi" {
 
   export function cdef(definitions: string): void;
   export const C: unknown;
+  export function load(name: string): unknown;
   /** A parsed type: parsing one at every allocation costs time and garbage. */
   export interface Type {
     readonly __type: true;

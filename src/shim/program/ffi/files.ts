@@ -232,6 +232,11 @@ export function closeOnExec(first: number): void {
   }
 }
 
+/** Clears FD_CLOEXEC of `count` descriptors from `first` on; one that is not open is none (fcntl(2)). */
+export function keepOnExec(first: number, count: number): void {
+  for (let fd = first; fd < first + count; fd++) C.fcntl(fd, F.SETFD, 0);
+}
+
 /** Sets or clears O_NONBLOCK, the only flag that F_SETFL is used for here. */
 export function setNonblocking(fd: number): void {
   const flags = C.fcntl(fd, F.GETFL, 0);

@@ -4,7 +4,7 @@ import { closeEntry, enterV1, enterV2 } from "../cgroup/index.ts";
 import type { NamespacePlan } from "../create/namespaces.ts";
 import { enterInside } from "../create/namespaces.ts";
 import { CLONE, MOUNT_ATTR, O, S } from "../ffi/constants.ts";
-import { closeAllBut, openOnes } from "../ffi/descriptors.ts";
+import { closeAllBut, openOnes, preservedDescriptors } from "../ffi/descriptors.ts";
 import { asFailure, failure, sysError } from "../ffi/error.ts";
 import { close } from "../ffi/files.ts";
 import { C } from "../ffi/libc.ts";
@@ -59,7 +59,22 @@ export interface InitPlan {
   readonly stdin?: number;
   readonly stdout?: number;
   readonly stderr?: number;
+  readonly habits: Habits;
 }
+
+/** What an OCI runtime can be told to do in another way. */
+export interface Habits {
+  /** Descriptors from 3 on that the command gets, too. */
+  readonly preservedFds: number;
+  readonly keyring: "new" | "inherited";
+  /** Where the old root can't be let go of, as on an initramfs, the new one is moved over it. */
+  readonly rootSwitch: "pivot" | "move";
+  /** What a process without HOME in its environment gets: nothing, or what the container's /etc/passwd says. */
+  readonly home: "absent" | "passwd";
+}
+
+/** What the daemon's containers get. */
+export const ownHabits: Habits = { preservedFds: 0, keyring: "new", rootSwitch: "pivot", home: "absent" };
 
 /** What init tells the creator when all is done but execve. */
 export interface InitReady {
@@ -95,7 +110,7 @@ export function runInit(plan: InitPlan): never {
   const [, thrown] = pcall(() => {
     runHooks(plan.spec.hooks?.startContainer ?? [], stateOf(plan, "created"), "startContainer");
     takeStdio(stdio);
-    executeProcess(prepared, plan.filter);
+    executeProcess(prepared, plan.filter, plan.habits.preservedFds);
   });
   const problem = asFailure(thrown);
   const text = encode(problem);
@@ -139,12 +154,14 @@ function setUp(plan: InitPlan): Ready {
   makeReadonly(root, spec.linux.readonlyPaths ?? []);
   maskPaths(root, spec.linux.maskedPaths ?? []);
   runCreateHooks(plan);
-  enterRoot(root, spec.linux.rootfsPropagation);
+  enterRoot(root, spec.linux.rootfsPropagation, plan.habits.rootSwitch);
   const warnings: string[] = [];
   const prepared = prepareProcess(spec.process, {
     procfs,
     warn: (text) => warnings.push(text),
     workingFolder: "make",
+    keyring: plan.habits.keyring,
+    home: plan.habits.home,
     personality: spec.linux.personality,
   });
   if (spec.root.readonly === true) mountSetattr(root.fd, 0, { set: MOUNT_ATTR.RDONLY }, "/");
@@ -162,7 +179,7 @@ function keptDescriptors(plan: InitPlan): number[] {
   kept.push(...openOnes(entry.into, stdin, stdout, stderr));
   for (const { detached } of plan.mounts) if (detached !== undefined) kept.push(detached.fd);
   for (const { fd } of plan.namespaces.inside) kept.push(fd);
-  return kept;
+  return [...kept, ...preservedDescriptors(plan.habits.preservedFds)];
 }
 
 /** The ids are mapped by now: what is made from here on belongs to root of the container. */

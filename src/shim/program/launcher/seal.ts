@@ -21,12 +21,21 @@ const sealedName = "berth-shim";
  * holes, and every small object that a shim made in one of them would unshare a page of its own.
  */
 export function runSealed(bundle: string, rest: readonly string[]): void {
-  const [self] = string.find(readlink("/proc/self/exe") ?? "", `/memfd:${sealedName}`, 1, true);
-  if (self !== undefined) return;
-  const memfd = sealedCopy("/proc/self/exe");
+  if (isSealed()) return;
   const code = bytecodeOf(bundle);
-  const args = stringArray(["berth-launcher", `/proc/self/fd/${code}`, ...rest]);
-  C.execveat(memfd, "", args, stringArray([]), atEmptyPath);
+  becomeSealed(["berth-launcher", `/proc/self/fd/${code}`, ...rest], []);
+}
+
+/** True in the copy. */
+export function isSealed(): boolean {
+  const [self] = string.find(readlink("/proc/self/exe") ?? "", `/memfd:${sealedName}`, 1, true);
+  return self !== undefined;
+}
+
+/** Becomes the copy, with these arguments: its name, the program's path, the program's own. */
+export function becomeSealed(args: readonly string[], environment: readonly string[]): never {
+  const memfd = sealedCopy("/proc/self/exe");
+  C.execveat(memfd, "", stringArray(args), stringArray(environment), atEmptyPath);
   throw sysError("execveat", "sealed interpreter");
 }
 

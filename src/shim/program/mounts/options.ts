@@ -25,7 +25,7 @@ type Change = readonly [set: number, clear: number];
 const atime = MOUNT_ATTR.ATIME;
 
 /** mount(8) words that change a mount's attributes; each also exists with an `r` in front, for the whole tree. */
-const attributes: Readonly<Record<string, Change>> = {
+export const attributes: Readonly<Record<string, Change>> = {
   ro: [MOUNT_ATTR.RDONLY, 0],
   rw: [0, MOUNT_ATTR.RDONLY],
   nosuid: [MOUNT_ATTR.NOSUID, 0],
@@ -47,7 +47,8 @@ const attributes: Readonly<Record<string, Change>> = {
   nostrictatime: [MOUNT_ATTR.RELATIME, atime],
 };
 
-const propagations: Readonly<Record<string, number>> = {
+/** Words for what passes between a mount and its copies. */
+export const propagations: Readonly<Record<string, number>> = {
   private: MS.PRIVATE,
   slave: MS.SLAVE,
   shared: MS.SHARED,
@@ -55,7 +56,7 @@ const propagations: Readonly<Record<string, number>> = {
 };
 
 /** Words without an effect of their own: what they say is the default. */
-const silent: Readonly<Record<string, true>> = {
+export const silent: Readonly<Record<string, true>> = {
   defaults: true,
   async: true,
   nomand: true,

@@ -31,7 +31,11 @@ const labelled: Readonly<Record<string, true>> = { tmpfs: true, devpts: true, mq
 /** Reads all options first, then clones the bind sources and images: on the host, before the container exists. */
 export function planMounts(
   mounts: readonly SpecMount[],
-  { createSources, imageMounts = [], bundle }: CreateRequest,
+  {
+    createSources,
+    imageMounts = [],
+    bundle,
+  }: Pick<CreateRequest, "createSources" | "imageMounts" | "bundle">,
   label: string,
 ): PlannedMount[] {
   const read = mounts.map((mount) => {

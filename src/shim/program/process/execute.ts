@@ -3,7 +3,7 @@ import { PR } from "../ffi/constants.ts";
 import { type Failure, errno, sysError } from "../ffi/error.ts";
 import { C } from "../ffi/libc.ts";
 import { prctl } from "../ffi/processes.ts";
-import { closeOnExec } from "../ffi/files.ts";
+import { closeOnExec, keepOnExec } from "../ffi/files.ts";
 import { resetSignals, unblockAllSignals } from "../ffi/signals.ts";
 import { applyCapabilities, dropBounding } from "./capabilities.ts";
 import { commandError, findCommand } from "./command.ts";
@@ -21,9 +21,10 @@ const firstOtherFd = 3;
  * otherwise, after which this process is good for nothing but to tell it and to end.
  *
  * Without no_new_privs only CAP_SYS_ADMIN may load a filter. It is kept for that until execve, which takes it away
- * (see `applyCapabilities`), so in both cases nothing runs under the filter but the execve itself.
+ * (see `applyCapabilities`), so in both cases nothing runs under the filter but the execve itself. The command gets
+ * `preservedFds` descriptors from 3 on.
  */
-export function executeProcess(prepared: PreparedProcess, filter?: SeccompFilter): never {
+export function executeProcess(prepared: PreparedProcess, filter?: SeccompFilter, preservedFds = 0): never {
   const { process } = prepared;
   const privilegedFilter = filter !== undefined && process.noNewPrivileges !== true;
   if (process.noNewPrivileges === true) prctl(PR.SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS");
@@ -41,7 +42,8 @@ export function executeProcess(prepared: PreparedProcess, filter?: SeccompFilter
   const file = findCommand(name, prepared.envp.values);
   setRlimits(process.rlimits);
   resetSignals();
-  closeOnExec(firstOtherFd);
+  if (preservedFds > 0) keepOnExec(firstOtherFd, preservedFds);
+  closeOnExec(firstOtherFd + preservedFds);
   unblockAllSignals();
   throw replaceImage(prepared, name, file, filter);
 }

@@ -4,6 +4,7 @@ import { failure } from "../ffi/error.ts";
 import { prctl } from "../ffi/processes.ts";
 import { type ExecStrings, execStrings, uniqueEnvironment } from "./arguments.ts";
 import { type CapabilityPlan, planCapabilities } from "./capabilities.ts";
+import { homeOf } from "./home.ts";
 import { newSessionKeyring } from "./keyring.ts";
 import { setOomScoreAdj } from "./oom-score.ts";
 import { setPersonality } from "./personality.ts";
@@ -20,6 +21,9 @@ export interface PrepareOptions {
   warn(this: void, text: string): void;
   /** A missing working folder is made for a container, not for an exec. */
   readonly workingFolder: "make" | "require";
+  readonly keyring: "new" | "inherited";
+  /** Whether HOME is looked up in the container's /etc/passwd where the environment has none. */
+  readonly home: "absent" | "passwd";
   readonly personality?: SpecLinux["personality"];
 }
 
@@ -42,10 +46,10 @@ export function prepareProcess(process: SpecProcess, options: PrepareOptions): P
   const { procfs, warn } = options;
   const { scheduler, ioPriority, execCPUAffinity, cwd } = process;
   const argv = execStrings(process.args, "process.args");
-  const envp = execStrings(uniqueEnvironment(process.env ?? []), "process.env");
+  const envp = execStrings(environmentOf(process, options.home), "process.env");
   // Before the process is not dumpable, which makes root of the host the owner of /proc/self.
   if (process.oomScoreAdj !== undefined) setOomScoreAdj(procfs, "self", process.oomScoreAdj, warn);
-  newSessionKeyring(procfs, process.selinuxLabel ?? "");
+  if (options.keyring !== "inherited") newSessionKeyring(procfs, process.selinuxLabel ?? "");
   setSecurityLabels(procfs, process);
   prctl(PR.SET_DUMPABLE, 0, "PR_SET_DUMPABLE");
   raiseHardLimits(0, process.rlimits, warn);
@@ -56,6 +60,14 @@ export function prepareProcess(process: SpecProcess, options: PrepareOptions): P
   const capabilities = planCapabilities(process.capabilities, warn);
   const enterAsUser = !enterFolder(cwd, options.workingFolder);
   return { process, argv, envp, capabilities, enterAsUser };
+}
+
+function environmentOf(process: SpecProcess, home: PrepareOptions["home"]): string[] {
+  const environment = uniqueEnvironment(process.env ?? []);
+  if (home === "passwd" && !environment.some((entry) => entry.startsWith("HOME=") && entry !== "HOME=")) {
+    return uniqueEnvironment([...environment, `HOME=${homeOf(process.user.uid)}`]);
+  }
+  return environment;
 }
 
 function enterFolder(cwd: string, missing: PrepareOptions["workingFolder"]): boolean {

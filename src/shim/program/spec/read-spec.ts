@@ -4,7 +4,8 @@ import { readFile } from "../ffi/files.ts";
 import { decode } from "../json.ts";
 import { capabilityBit } from "../process/capability-names.ts";
 import { rlimitNumber } from "../process/rlimits.ts";
-import { refuse } from "./shape.ts";
+import type { UnknownField } from "./shape.ts";
+import { refuse, refuseUnknown } from "./shape.ts";
 import { specShape } from "./spec-shape.ts";
 
 /** A config.json longer than this is refused. */
@@ -17,12 +18,20 @@ export interface CheckedSpec extends Spec {
   readonly linux: SpecLinux;
 }
 
-/** Reads and checks `<bundle>/config.json`; throws `invalid-argument` that names the field. */
-export function readSpec(bundle: string): CheckedSpec {
+/**
+ * Reads and checks `<bundle>/config.json`; throws `invalid-argument` that names the field. `amend` may change the
+ * document before it is checked; a field that the runtime spec does not know is refused, but where `onUnknown` is told.
+ */
+export function readSpec(
+  bundle: string,
+  amend: (document: unknown) => void = () => undefined,
+  onUnknown: UnknownField = refuseUnknown,
+): CheckedSpec {
   const path = `${bundle}/config.json`;
   try {
     const spec = decode(readFile(path, maxSpecBytes), maxSpecBytes);
-    specShape(spec, "");
+    amend(spec);
+    specShape(spec, "", onUnknown);
     const checked = spec as CheckedSpec;
     checkVersion(checked.ociVersion);
     checkProcess(checked.process);

@@ -1,8 +1,11 @@
 import { failure } from "../ffi/error.ts";
 import { isJsonArray } from "../json.ts";
 
+/** Told of a field that no shape names. */
+export type UnknownField = (this: void, path: string) => void;
+
 /** Checks one value; `path` names it in the error. */
-export type Shape = (this: void, value: unknown, path: string) => void;
+export type Shape = (this: void, value: unknown, path: string, onUnknown?: UnknownField) => void;
 
 const int32Max = 2147483647;
 /** The largest integer that JSON numbers carry exactly. */
@@ -12,6 +15,11 @@ const exactMax = 2 ** 53;
 export function refuse(path: string, what: string): never {
   throw failure("invalid-argument", `${path}: ${what}`);
 }
+
+/** What a field that is not named comes to unless the caller says otherwise. */
+export const refuseUnknown: UnknownField = (path) => {
+  refuse(path, "unknown field");
+};
 
 /** Any string without a NUL byte, which no C string could carry. */
 export function text(value: unknown, path: string): void {
@@ -70,22 +78,22 @@ export function oneOf(...words: readonly string[]): Shape {
 
 /** An array, element by element. */
 export function list(item: Shape): Shape {
-  return (value, path) => {
+  return (value, path, onUnknown) => {
     if (!isJsonArray(value)) {
       // An empty array that came through an encoder without marks looks like an empty object.
       if (type(value) === "table" && next(value as object)[0] === undefined) return;
       refuse(path, "must be an array");
     }
     value.forEach((element, index) => {
-      item(element, `${path}[${index}]`);
+      item(element, `${path}[${index}]`, onUnknown);
     });
   };
 }
 
 /** An object whose keys are free. */
 export function mapOf(item: Shape): Shape {
-  return (value, path) => {
-    for (const [key, element] of fieldsOf(value, path)) item(element, `${path}.${key}`);
+  return (value, path, onUnknown) => {
+    for (const [key, element] of fieldsOf(value, path)) item(element, `${path}.${key}`, onUnknown);
   };
 }
 
@@ -103,13 +111,13 @@ export function required(shape: Shape): Required {
   return { required: shape };
 }
 
-/** An object with exactly these fields; one that is not named here is refused, so that nothing is ignored. */
+/** An object with exactly these fields; one that is not named here is refused, or told to whoever wants to know. */
 export function object(fields: Readonly<Record<string, Shape | Required>>): Shape {
-  return (value, path) => {
+  return (value, path, onUnknown = refuseUnknown) => {
     for (const [key, element] of fieldsOf(value, path)) {
       const field = fields[key];
-      if (field === undefined) refuse(joined(path, key), "unknown field");
-      shapeOf(field)(element, joined(path, key));
+      if (field === undefined) onUnknown(joined(path, key));
+      else shapeOf(field)(element, joined(path, key), onUnknown);
     }
     for (const [key, field] of pairs(fields)) {
       const must = type(field) === "table";

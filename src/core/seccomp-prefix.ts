@@ -47,22 +47,9 @@ const ifAtLeast = (k: number, jt: number, jf: number): Instruction => ({ code: 0
 export function newerCallsPrefix(abis: readonly NewerCalls[]): readonly Instruction[] {
   const blocks = abis
     .filter((abi) => abi.verdicts.size > 0 || abi.newest !== undefined || abi.refused !== undefined)
-    .map(block);
+    .map((abi) => block(abi));
   // Each block is entered with the architecture loaded and left by falling through with it loaded again.
   return blocks.length === 0 ? [] : [load(offsetOfArch), ...blocks.flat()];
-}
-
-/** The program's bytes, little-endian as all machines of this project. */
-export function encode(instructions: readonly Instruction[]): Buffer {
-  const bytes = Buffer.alloc(instructions.length * instructionBytes);
-  for (const [index, { code, jt, jf, k }] of instructions.entries()) {
-    const at = index * instructionBytes;
-    bytes.writeUInt16LE(code, at);
-    bytes.writeUInt8(jt, at + 2);
-    bytes.writeUInt8(jf, at + 3);
-    bytes.writeUInt32LE(k >>> 0, at + 4);
-  }
-  return bytes;
 }
 
 function block(abi: NewerCalls): readonly Instruction[] {

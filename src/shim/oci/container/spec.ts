@@ -1,0 +1,60 @@
+import type { SpecDeviceRule } from "../../../core/oci-runtime-spec.ts";
+import { failure } from "../../program/ffi/error.ts";
+import type { CheckedSpec } from "../../program/spec/read-spec.ts";
+import { readSpec } from "../../program/spec/read-spec.ts";
+import type { Settings } from "../settings.ts";
+
+/** What a container may use whatever its list of devices says: the default devices, terminals, and making nodes. */
+const defaultRules: readonly SpecDeviceRule[] = [
+  { allow: true, type: "c", access: "m" },
+  { allow: true, type: "b", access: "m" },
+  { allow: true, type: "c", major: 1, minor: 3, access: "rwm" },
+  { allow: true, type: "c", major: 1, minor: 5, access: "rwm" },
+  { allow: true, type: "c", major: 1, minor: 7, access: "rwm" },
+  { allow: true, type: "c", major: 1, minor: 8, access: "rwm" },
+  { allow: true, type: "c", major: 1, minor: 9, access: "rwm" },
+  { allow: true, type: "c", major: 5, minor: 0, access: "rwm" },
+  { allow: true, type: "c", major: 5, minor: 2, access: "rwm" },
+  { allow: true, type: "c", major: 136, access: "rwm" },
+];
+
+interface Amendable {
+  linux?: { cgroupsPath?: unknown; resources?: { devices?: unknown[] } };
+}
+
+/**
+ * The bundle's config.json with what an OCI runtime adds: a cgroup for a container that names none, and the devices
+ * that every container has. An unknown field is a warning, as the runtime spec wants it (config.md#extensibility).
+ */
+export function readBundle(bundle: string, id: string, { log }: Settings): CheckedSpec {
+  return readSpec(
+    bundle,
+    (document) => {
+      if (type(document) !== "table") return;
+      const { linux } = document as Amendable;
+      if (type(linux) !== "table" || linux === undefined) return;
+      linux.cgroupsPath = cgroupPathOf(linux.cgroupsPath, id);
+      const rules = linux.resources?.devices;
+      if (type(rules) === "table" && rules !== undefined && rules.length > 0) rules.push(...defaultRules);
+    },
+    (field) => {
+      log.warn(`config.json: ${field}: unknown, ignored`);
+    },
+  );
+}
+
+/** A path that is relative, or missing, is one from the hierarchies' roots. */
+function cgroupPathOf(path: unknown, id: string): unknown {
+  if (path === undefined || path === "") return `/${id}`;
+  if (type(path) !== "string") return path;
+  const text = path as string;
+  const [scope] = string.find(text, "^[^/]*:[^/]*:[^/]*$");
+  if (scope !== undefined) {
+    throw failure(
+      "failed-precondition",
+      `linux.cgroupsPath: ${text}: is for systemd; only the cgroupfs driver is supported`,
+    );
+  }
+  const [plain] = string.gsub(`/${text}`, "/+", "/");
+  return string.gsub(plain, "(.)/$", "%1")[0];
+}

@@ -1,0 +1,120 @@
+import * as ffi from "ffi";
+import { AF_UNIX, O, SOCK } from "../../program/ffi/constants.ts";
+import { sysError } from "../../program/ffi/error.ts";
+import { close, open } from "../../program/ffi/files.ts";
+import { C } from "../../program/ffi/libc.ts";
+import type { Pointer } from "../../program/ffi/memory.ts";
+import { copy, sizeOf } from "../../program/ffi/memory.ts";
+import type { Pollfd, SockaddrUn } from "../../program/ffi/structs.ts";
+import { struct, structs } from "../../program/ffi/structs.ts";
+
+ffi.cdef(`
+char *realpath_new(const char *path, char *result) __asm__("realpath");
+void free(void *pointer);
+int connect(int fd, const sockaddr_un_buf *address, unsigned length);
+int isatty(int fd);
+int fchown(int fd, unsigned uid, unsigned gid);
+int geteuid(void);
+int mkfifo(const char *path, unsigned mode);
+typedef struct { uint8_t opaque[128]; } termios_buf;
+int tcgetattr(int fd, termios_buf *settings);
+int tcsetattr(int fd, int action, const termios_buf *settings);
+void cfmakeraw(termios_buf *settings);
+`);
+
+/** @noSelf */
+interface Calls {
+  realpath_new(path: string, result: undefined): Pointer | undefined;
+  free(pointer: Pointer): void;
+  connect(fd: number, address: SockaddrUn & Pointer, length: number): number;
+  isatty(fd: number): number;
+  fchown(fd: number, uid: number, gid: number): number;
+  geteuid(): number;
+  mkfifo(path: string, mode: number): number;
+  tcgetattr(fd: number, settings: Pointer): number;
+  tcsetattr(fd: number, action: number, settings: Pointer): number;
+  cfmakeraw(settings: Pointer): void;
+}
+
+const calls = ffi.C as Calls;
+const tcsaNow = 0;
+const tiocgwinsz = 0x5413;
+/** What sun_path holds. */
+const maxPathBytes = 107;
+
+/** realpath(3); throws where a part of the path is missing. */
+export function realPath(path: string): string {
+  const found = calls.realpath_new(path, undefined);
+  // A NULL pointer of LuaJIT equals nil without being it.
+  if (found === undefined) throw sysError("open", path);
+  const text = ffi.string(found);
+  calls.free(found);
+  return text;
+}
+
+/** connect(2) to a stream socket by its path, which may be of any length. */
+export function connectUnix(path: string): number {
+  const [folder, name] = string.match(path, "^(.*)/([^/]+)$");
+  const dir = open(folder === undefined ? "." : folder === "" ? "/" : folder, O.PATH | O.DIRECTORY);
+  const short = `/proc/self/fd/${dir}/${name ?? path}`;
+  const fd = C.socket(AF_UNIX, SOCK.STREAM | SOCK.CLOEXEC, 0);
+  if (fd < 0) throw sysError("socket");
+  const address = struct<SockaddrUn>("sockaddr_un_buf");
+  address.family = AF_UNIX;
+  copy(address.path, short, Math.min(short.length, maxPathBytes));
+  const done = calls.connect(fd, address, sizeOf(address));
+  if (done < 0) throw sysError("connect", path);
+  close(dir);
+  return fd;
+}
+
+/** geteuid(2). */
+export function effectiveUid(): number {
+  return calls.geteuid();
+}
+
+/** mkfifo(3), for root alone. */
+export function makeFifo(path: string): void {
+  if (calls.mkfifo(path, 0o600) < 0) throw sysError("mkfifo", path);
+}
+
+/** isatty(3). */
+export function isTerminal(fd: number): boolean {
+  return calls.isatty(fd) === 1;
+}
+
+/** fchown(2); false where it is not possible. */
+export function tryChown(fd: number, uid: number, gid: number): boolean {
+  return calls.fchown(fd, uid, gid) === 0;
+}
+
+/** A terminal in raw mode, to be put back by {@link restoreTerminal}. */
+export function makeRaw(fd: number): Pointer {
+  const before = struct("termios_buf");
+  if (calls.tcgetattr(fd, before) < 0) throw sysError("tcgetattr", fd);
+  const raw = struct("termios_buf");
+  copy(raw, before, sizeOf(before));
+  calls.cfmakeraw(raw);
+  if (calls.tcsetattr(fd, tcsaNow, raw) < 0) throw sysError("tcsetattr", fd);
+  return before;
+}
+
+export function restoreTerminal(fd: number, before: Pointer): void {
+  calls.tcsetattr(fd, tcsaNow, before);
+}
+
+/** TIOCGWINSZ; undefined for what is no terminal. */
+export function terminalSize(fd: number): { readonly rows: number; readonly cols: number } | undefined {
+  const size = struct<{ rows: number; cols: number }>("winsize_buf");
+  if (C.ioctl(fd, tiocgwinsz, size) < 0) return undefined;
+  return { rows: size.rows, cols: size.cols };
+}
+
+/** poll(2) for input; true where there is some, or the end, within the time. */
+export function waitReadable(fd: number, timeoutMs: number): boolean {
+  const polled = structs<Pollfd>("pollfd_buf", 1);
+  const one = polled[0] as Pollfd;
+  one.fd = fd;
+  one.events = 1;
+  return C.poll(polled, 1, timeoutMs) > 0;
+}
