@@ -67,6 +67,14 @@ const bad: readonly (readonly [string, object, RegExp])[] = [
     { schemaVersion: 2, config, layers: Array(200).fill(layer) },
     /200 layers, more than 127/,
   ],
+  [
+    "features that are no list",
+    {
+      schemaVersion: 2,
+      manifests: [{ ...layer, platform: { os: "linux", architecture: "amd64", "os.features": "x" } }],
+    },
+    /os\.features is not a list of strings/,
+  ],
   ["no descriptor", { schemaVersion: 2, config: null, layers: [] }, /a descriptor is not an object/],
 ];
 
@@ -75,6 +83,17 @@ for (const [name, document, message] of bad) {
     assert.throws(() => parseDocument(JSON.stringify(document), "manifest of x"), { message });
   });
 }
+
+test("documents: an index says what each platform demands", () => {
+  const platform = { os: "linux", architecture: "amd64", "os.version": "6.1", "os.features": ["erofs"] };
+  const index = parseDocument(
+    JSON.stringify({ schemaVersion: 2, manifests: [{ ...layer, platform }] }),
+    "index",
+  );
+  assert.ok(index.kind === "index");
+  const features = ["erofs"];
+  assert.deepEqual(index.manifests[0]?.platform, { os: "linux", architecture: "amd64", features });
+});
 
 test("documents: a config gives its process; labels are not taken (cve-2026-53488)", () => {
   const text = JSON.stringify({

@@ -139,7 +139,7 @@ function readDescriptor(value: unknown, what: string): Descriptor {
   if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0) {
     throw bad(what, `the size of ${digest.slice(0, 80)} is not a number of bytes`);
   }
-  const platform = readPlatform(value["platform"]);
+  const platform = readPlatform(value["platform"], what);
   const annotations = readStrings(value["annotations"]);
   return {
     mediaType,
@@ -150,11 +150,24 @@ function readDescriptor(value: unknown, what: string): Descriptor {
   };
 }
 
-function readPlatform(value: unknown): Platform | undefined {
+function readPlatform(value: unknown, what: string): Platform | undefined {
   if (!isObject(value)) return undefined;
-  const { os, architecture, variant } = value;
+  const { os, architecture, variant, "os.features": list } = value;
   if (typeof os !== "string" || typeof architecture !== "string") return undefined;
-  return { os, architecture, ...(typeof variant === "string" && variant !== "" ? { variant } : {}) };
+  const features = readFeatures(list, what);
+  return {
+    os,
+    architecture,
+    ...(typeof variant === "string" && variant !== "" ? { variant } : {}),
+    ...(features.length > 0 ? { features } : {}),
+  };
+}
+
+/** Demands that cannot be understood are none that this machine meets. */
+function readFeatures(value: unknown, what: string): readonly string[] {
+  if (value === undefined || value === null) return [];
+  if (Array.isArray(value) && value.every((item) => typeof item === "string")) return value;
+  throw bad(what, "os.features is not a list of strings");
 }
 
 function readStrings(value: unknown): Record<string, string> | undefined {
@@ -175,7 +188,7 @@ export function parseConfig(text: string, what: string): ImageConfig {
     if (typeof id !== "string") throw bad(what, "a diff id is not a string");
     return parseDigest(id);
   });
-  const platform = readPlatform(json) ?? { os: "linux", architecture: "" };
+  const platform = readPlatform(json, what) ?? { os: "linux", architecture: "" };
   return { diffIds, platform, process: readProcess(json["config"], what) };
 }
 

@@ -185,6 +185,75 @@ test("push: a transfer that breaks goes on where the registry says, one that it 
   assert.equal(other.uploads.size, 0, "what was begun is finished or cancelled");
 });
 
+/** Answers the first request of each kind with 429; the milliseconds from there to its next try. */
+function busyOnce(registry: TestRegistry, retryAfter: string): ReadonlyMap<string, number> {
+  const refusedAt = new Map<string, number>();
+  const waitedMs = new Map<string, number>();
+  registry.trick = (request, response) => {
+    const path = request.url?.replace(/^.*\/(manifests|uploads|blobs)\/.*$/, "$1") ?? "";
+    const kind = `${request.method ?? ""} ${path}${request.headers["content-length"] === "0" ? ", empty" : ""}`;
+    const at = refusedAt.get(kind);
+    if (at !== undefined) {
+      if (!waitedMs.has(kind)) waitedMs.set(kind, performance.now() - at);
+      return false;
+    }
+    request.resume();
+    request.once("end", () => {
+      refusedAt.set(kind, performance.now());
+      response.writeHead(429, { "retry-after": retryAfter }).end();
+    });
+    return true;
+  };
+  return waitedMs;
+}
+
+test("push, pull: a registry that asks for a pause gets it, for every kind of request", async () => {
+  await using world = await arrange({ keepBlobs: "all" });
+  await using other = await startRegistry();
+  const target = `${other.host}/copy/a:1`;
+  // One layer: one request after the other.
+  putImage(world.registry, "team/one", "1", [large]);
+  const source = `${world.registry.host}/team/one:1`;
+  await world.opened.images.pull({ reference: source, job: testJob(), signal });
+  // Longer than the second try waits by itself.
+  const pushed = busyOnce(other, "1");
+  await world.opened.images.push({ source, target, job: testJob(), signal });
+  const uploads = [
+    "POST uploads, empty",
+    "PATCH uploads",
+    "GET uploads",
+    "PUT uploads, empty",
+    "PUT uploads",
+  ];
+  const kinds = ["HEAD blobs", ...uploads, "PUT manifests"];
+  assert.deepEqual([...pushed.keys()].toSorted(), kinds.toSorted());
+  const pulled = busyOnce(other, "1");
+  await using folder = await temporaryFolder();
+  await using fresh = await openTestImages(folder.path);
+  await fresh.images.pull({ reference: target, job: testJob(), signal });
+  assert.deepEqual([...pulled.keys()].toSorted(), ["GET blobs", "GET manifests"]);
+  for (const [kind, ms] of [...pushed, ...pulled]) assert.ok(ms >= 990, `${kind}: ${ms} ms`);
+});
+
+for (const method of ["POST", "PATCH", "PUT"]) {
+  test(`push: a ${method} that is to wait for longer than is waited fails, with nothing left behind`, async () => {
+    await using world = await arrange({ keepBlobs: "all" });
+    await using other = await startRegistry();
+    const { source } = world;
+    other.trick = (request, response) => {
+      if (request.method !== method) return false;
+      request.resume();
+      response.writeHead(503, { "retry-after": "3600" }).end();
+      return true;
+    };
+    const push = world.opened.images.push({ source, target: `${other.host}/a:1`, job: testJob(), signal });
+    await assert.rejects(push, { code: "unavailable", message: /answered 503/ });
+    assert.equal(other.uploads.size, 0);
+    // Layers go side by side: each asks once.
+    assert.ok(withMethod(other, method).length <= 2);
+  });
+}
+
 test("push: a registry that takes no pieces gets the blob whole; its least size of a piece is kept to", async () => {
   await using world = await arrange({ keepBlobs: "all" });
   await using whole = await startRegistry();

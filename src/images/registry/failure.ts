@@ -1,4 +1,5 @@
 import { RuntimeError, type ErrorCode } from "../../core/errors.ts";
+import type { AskedToWait } from "./retry.ts";
 
 /** The kubelet recognises this at the beginning of the message and reports the registry, not the image. */
 const unavailableSentinel = "RegistryUnavailable";
@@ -18,12 +19,20 @@ const meanings: Readonly<Record<number, string>> = {
 };
 
 /** Turns an answer that is no success into the error the caller sees; `detail` is the registry's own words. */
-export function statusError(what: string, host: string, status: number, detail: string): RuntimeError {
+export function statusError(
+  what: string,
+  host: string,
+  status: number,
+  detail: string,
+  cause?: AskedToWait,
+): RuntimeError {
   const gateway = status >= 502 && status <= 504;
-  const code = codes[status] ?? (status === 429 || status >= 500 ? "unavailable" : "failed-precondition");
+  const code =
+    codes[status] ??
+    (status === 408 || status === 429 || status >= 500 ? "unavailable" : "failed-precondition");
   const meaning = meanings[status];
   const text = `${what}: ${host} answered ${status}${meaning ? ` (${meaning})` : ""}${detail ? `: ${detail}` : ""}`;
-  return new RuntimeError(code, gateway ? `${unavailableSentinel}: ${text}` : text);
+  return new RuntimeError(code, gateway ? `${unavailableSentinel}: ${text}` : text, cause && { cause });
 }
 
 /** The error for a registry that does not answer at all. */

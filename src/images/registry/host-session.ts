@@ -5,7 +5,15 @@ import type { Endpoint } from "./endpoint.ts";
 import { aborted, describeBody, statusError, unreachable } from "./failure.ts";
 import { mayFollow, type HostPolicy } from "./hosts.ts";
 import { readErrorText, type Answer, type Http, type Method } from "./http.ts";
-import { backoffMs, isConnectTimeout, isTransient, maxAttempts, pause, retryAfterMs } from "./retry.ts";
+import {
+  AskedToWait,
+  backoffMs,
+  isConnectTimeout,
+  isTransient,
+  maxAttempts,
+  pause,
+  retryAfterMs,
+} from "./retry.ts";
 import { basicHeader, fetchToken } from "./token.ts";
 import { withoutClient } from "./transport.ts";
 import type { UploadBody } from "./upload-body.ts";
@@ -199,12 +207,17 @@ async function translate(
   }
 }
 
-/** 408, 429 and 5xx are tried again after the time that the server asks for; everything else is final. */
+/**
+ * 408, 429 and 5xx are tried again after the time that the server asks for; everything else is final. Where this request
+ * has no more tries, the failure's cause says what was asked for.
+ */
 async function waitOrThrow(host: string, options: HostRequest, tried: number, answer: Answer): Promise<void> {
   const status = answer.statusCode;
-  const failure = statusError(options.what, host, status, describeBody(await readErrorText(answer)));
-  if ((status !== 408 && status !== 429 && status < 500) || tried >= options.attempts) throw failure;
   const asked = retryAfterMs(answer.headers["retry-after"], Date.now());
+  const detail = describeBody(await readErrorText(answer));
+  const cause = asked === undefined ? undefined : new AskedToWait(asked);
+  const failure = statusError(options.what, host, status, detail, cause);
+  if ((status !== 408 && status !== 429 && status < 500) || tried >= options.attempts) throw failure;
   if (asked === "never") throw failure;
   await waitOrAbort(asked ?? backoffMs(tried, Math.random()), options);
 }

@@ -27,6 +27,21 @@ export function retryAfterMs(
   return delay > maxRetryAfterMs ? "never" : Math.max(0, delay);
 }
 
+/** The cause of a failure with which a server asked to be left alone for a time. */
+export class AskedToWait extends Error {
+  override readonly name = "AskedToWait";
+  readonly delayMs: number | "never";
+
+  constructor(delayMs: number | "never") {
+    super(
+      delayMs === "never"
+        ? "the server asks for more time than is waited"
+        : `the server asks for ${delayMs} ms`,
+    );
+    this.delayMs = delayMs;
+  }
+}
+
 /** Waits; rejects with the signal's reason when it aborts. */
 export async function pause(delayMs: number, signal: AbortSignal): Promise<void> {
   await sleep(delayMs, undefined, { signal });

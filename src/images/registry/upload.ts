@@ -4,7 +4,7 @@ import { aborted } from "./failure.ts";
 import { openBlobReader, type BlobReader } from "./blob-reader.ts";
 import { discard, type Answer } from "./http.ts";
 import type { HostRequest, HostSession } from "./host-session.ts";
-import { backoffMs, maxAttempts, pause } from "./retry.ts";
+import { AskedToWait, backoffMs, maxAttempts, pause } from "./retry.ts";
 
 /** Broken transfers in a row, without progress between them, before an upload fails. */
 const maxResumes = 3;
@@ -251,7 +251,7 @@ function isRefusal(thrown: unknown): boolean {
   return thrown instanceof RuntimeError && codes.includes(thrown.code);
 }
 
-/** Waits before another try of a transfer that broke; what is no matter of the connection is final. */
+/** Waits before another try of a transfer that broke, as long as the server asks for; what is no matter of the connection is final. */
 async function waitOrThrow(
   { signal, what }: UploadRequest,
   failures: number,
@@ -260,7 +260,13 @@ async function waitOrThrow(
   if (signal.aborted) throw aborted(what, thrown);
   const mayPass = thrown instanceof RuntimeError && thrown.code === "unavailable";
   if (!mayPass || failures > maxResumes) throw thrown;
-  await pause(backoffMs(failures, Math.random()), signal);
+  const asked = thrown.cause instanceof AskedToWait ? thrown.cause.delayMs : undefined;
+  if (asked === "never") throw thrown;
+  try {
+    await pause(asked ?? backoffMs(failures, Math.random()), signal);
+  } catch (ended) {
+    throw aborted(what, ended);
+  }
 }
 
 /** Ends an upload that will not be finished; a registry that will not hear of it forgets by itself. */
