@@ -37,7 +37,12 @@ export async function startContainerd(
     world,
     socket,
     "env",
-    [`PATH=${programs}/bin:/usr/sbin:/usr/bin:/sbin:/bin`, `${programs}/bin/containerd`, "-c", config],
+    [
+      `PATH=${programs}/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+      // iptables of the same suite, which portmap runs, needs its own extensions.
+      `XTABLES_LIBDIR=${programs}/lib/xtables`,
+      ...[`${programs}/bin/containerd`, "-c", config],
+    ],
     scope,
   );
   await world.must(`${programs}/bin/ctr`, "-a", socket, "-n", "k8s.io", "images", "import", archive);

@@ -9,6 +9,7 @@ import { measureLists } from "./lists.ts";
 import { removeMany, startMany } from "./many.ts";
 import { measureMemory } from "./memory.ts";
 import { helpText, readOptions, UsageError, type Options } from "./options.ts";
+import { measurePorts } from "./ports.ts";
 import { asJson, failuresText, headText, tableText } from "./report.ts";
 import type { Runtime, Scope } from "./runtime.ts";
 import { Samples } from "./samples.ts";
@@ -79,6 +80,10 @@ async function bench(options: Options, scope: Scope): Promise<number> {
   if (options.phases.has("life")) {
     say("the life of a pod and its container");
     await measureLife(all, options, signal);
+  }
+  if (options.phases.has("ports")) {
+    say("pods with a port of the host");
+    await measurePorts(all, options, signal);
   }
   if (options.phases.has("many") || options.phases.has("memory")) {
     say("fifty pods in a row");

@@ -28,7 +28,7 @@ export interface Runtime {
 const readyTimeoutMs = 30_000;
 const maxLastWords = 2_000;
 
-/** The network list of every runtime: a bridge, addresses from host-local, no NAT. */
+/** The network list of every runtime: a bridge, addresses from host-local, a default route, ports of the host; no NAT. */
 export function conflist(dataDir: string): string {
   return JSON.stringify({
     cniVersion: "1.0.0",
@@ -46,6 +46,7 @@ export function conflist(dataDir: string): string {
           routes: [{ dst: "0.0.0.0/0" }],
         },
       },
+      { type: "portmap", capabilities: { portMappings: true } },
     ],
   });
 }

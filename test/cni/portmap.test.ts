@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
+import { openHostNetwork } from "../../src/cni/host-network.ts";
+import { parsePrefix } from "../../src/cni/ip.ts";
+import { runNft } from "../../src/cni/nft.ts";
+import { chainScript, subnetScript } from "../../src/cni/portmap/table.ts";
+import { tableMessages } from "../../src/cni/portmap/table-messages.ts";
 import type { PodId } from "../../src/core/ids.ts";
 import type { PortMapping } from "../../src/core/pod.ts";
 import { bridgeNetwork, makeFixture, makeJob, makePod, soon, type NetworkFixture } from "./fixture.ts";
@@ -257,6 +262,40 @@ test(
     }
   },
 );
+
+test("portmap: the rules made by netlink are those that nft makes", needsRoot, async () => {
+  const conf = {
+    network: "made",
+    ports: [],
+    backend: "nftables" as const,
+    snat: true,
+    conditions: { 4: [], 6: [] },
+    externalSetMarkChain: undefined,
+    markMasqBit: 13,
+  };
+  await using host = openHostNetwork({ PATH: process.env["PATH"] ?? "" });
+  for (const [masqAll, addresses] of [
+    [false, ["10.71.0.2/24"]],
+    [false, ["fd71::2/64"]],
+    [true, ["10.71.0.2/24", "fd71::2/64"]],
+    [false, ["0.0.0.2/8", "ffff:ffff::1/32"]],
+  ] as const) {
+    const pods = addresses.map(parsePrefix);
+    const messages = tableMessages({ ...conf, masqAll }, pods);
+    assert.equal(await host.netfilter.batch(messages ?? []), undefined);
+    const made = await output("nft", "list", "ruleset");
+    await output("nft", "flush", "ruleset");
+    const script = `${chainScript({ ...conf, masqAll })}${subnetScript("made", pods)}`;
+    await runNft("made", script, { PATH: process.env["PATH"] ?? "" }, soon());
+    assert.equal(made, await output("nft", "list", "ruleset"));
+    assert.match(made, /masquerade/);
+    await output("nft", "flush", "ruleset");
+  }
+  const pods = [parsePrefix("10.71.0.2/24")];
+  const conditions = { 4: ["ip", "saddr", "10.0.0.1"], 6: [] };
+  assert.equal(tableMessages({ ...conf, masqAll: false, conditions }, pods), undefined);
+  assert.equal(tableMessages({ ...conf, masqAll: false }, [parsePrefix("127.1.0.1/16")]), undefined);
+});
 
 test("portmap: garbage, and the daemon's end in between, leave no rule", needsRoot, async () => {
   for (const backend of ["nftables", "iptables"]) {

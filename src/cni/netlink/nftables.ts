@@ -33,9 +33,12 @@ const NFTA_SET_ELEM_LIST_ELEMENTS = 3;
 const NFTA_LIST_ELEM = 1;
 const NFTA_SET_ELEM_KEY = 1;
 const NFTA_SET_ELEM_DATA = 2;
+const NFTA_SET_ELEM_FLAGS = 3;
 const NFTA_SET_ELEM_USERDATA = 6;
 const NFTA_DATA_VALUE = 1;
 const NFTA_GEN_ID = 1;
+/** NFT_SET_ELEM_INTERVAL_END, in network order. */
+const rangeEndFlag = Buffer.of(0, 0, 0, 1);
 /** How nft(8) keeps an element's comment in its user data: type, length, text with its NUL. */
 const NFTNL_UDATA_SET_ELEM_COMMENT = 0;
 
@@ -57,6 +60,8 @@ export interface SetElement {
   readonly data?: Buffer;
   /** As nft(8) shows it; at most {@link maxCommentBytes}. Empty is none. */
   readonly comment: string;
+  /** In a set of ranges: the range before ends here, itself left out. */
+  readonly place?: "range-end";
 }
 
 /** Bytes of a comment that nft(8) accepts (NFTNL_UDATA_COMMENT_MAXLEN). */
@@ -64,35 +69,35 @@ export const maxCommentBytes = 127;
 
 /** Asks for an nftables table of the family inet by name; a table that is not there answers `ENOENT`. */
 export function getInetTable(name: string): NetlinkMessage {
-  return message(NFT_MSG_GETTABLE, NLM_F_REQUEST | NLM_F_ACK, "inet", text(NFTA_TABLE_NAME, name));
+  return nftablesMessage(NFT_MSG_GETTABLE, NLM_F_REQUEST | NLM_F_ACK, "inet", text(NFTA_TABLE_NAME, name));
 }
 
 /** Deletes a table of the family inet with all that is in it; goes into a batch. */
 export function deleteInetTable(name: string): NetlinkMessage {
-  return message(NFT_MSG_DELTABLE, NLM_F_REQUEST | NLM_F_ACK, "inet", text(NFTA_TABLE_NAME, name));
+  return nftablesMessage(NFT_MSG_DELTABLE, NLM_F_REQUEST | NLM_F_ACK, "inet", text(NFTA_TABLE_NAME, name));
 }
 
 /** Asks for a chain; one that is not there, or whose table is not, answers `ENOENT`. */
 export function getChain(family: TableFamily, table: string, chain: string): NetlinkMessage {
   const attributes = Buffer.concat([text(NFTA_CHAIN_TABLE, table), text(NFTA_CHAIN_NAME, chain)]);
-  return message(NFT_MSG_GETCHAIN, NLM_F_REQUEST | NLM_F_ACK, family, attributes);
+  return nftablesMessage(NFT_MSG_GETCHAIN, NLM_F_REQUEST | NLM_F_ACK, family, attributes);
 }
 
 /** Adds elements; one that is there already fails with `EEXIST`. Goes into a batch. */
 export function addElements(name: SetName, elements: readonly SetElement[]): NetlinkMessage {
   const flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
-  return message(NFT_MSG_NEWSETELEM, flags, "inet", elementList(name, elements));
+  return nftablesMessage(NFT_MSG_NEWSETELEM, flags, "inet", elementList(name, elements));
 }
 
 /** Deletes elements by their keys; one that is not there fails with `ENOENT`. Goes into a batch. */
 export function deleteElements(name: SetName, elements: readonly SetElement[]): NetlinkMessage {
   const keys = elements.map(({ key }) => ({ key, comment: "" }));
-  return message(NFT_MSG_DELSETELEM, NLM_F_REQUEST | NLM_F_ACK, "inet", elementList(name, keys));
+  return nftablesMessage(NFT_MSG_DELSETELEM, NLM_F_REQUEST | NLM_F_ACK, "inet", elementList(name, keys));
 }
 
 /** Asks for every element of a set. */
 export function listElements(name: SetName): NetlinkMessage {
-  return message(NFT_MSG_GETSETELEM, NLM_F_REQUEST | NLM_F_DUMP, "inet", elementList(name, []));
+  return nftablesMessage(NFT_MSG_GETSETELEM, NLM_F_REQUEST | NLM_F_DUMP, "inet", elementList(name, []));
 }
 
 /** Reads the payload of an answer to {@link listElements}. */
@@ -144,8 +149,13 @@ export function batchEnd(): NetlinkMessage {
 /** struct nfgenmsg of a batch: the resource id, in network order, is the subsystem. */
 const batchHeader = Buffer.of(0, 0, 0, NFNL_SUBSYS_NFTABLES);
 
-/** struct nfgenmsg: family, version 0, resource id 0; then the attributes. */
-function message(type: number, flags: number, family: TableFamily, attributes: Buffer): NetlinkMessage {
+/** A message of nftables: struct nfgenmsg (family, version 0, resource id 0), then the attributes. */
+export function nftablesMessage(
+  type: number,
+  flags: number,
+  family: TableFamily,
+  attributes: Buffer,
+): NetlinkMessage {
   const header = Buffer.of(tableFamilies[family], 0, 0, 0);
   return { type: typeOf(type), flags, payload: Buffer.concat([header, attributes]) };
 }
@@ -161,8 +171,9 @@ function elementList({ table, set }: SetName, elements: readonly SetElement[]): 
   return Buffer.concat([...names, nested(NFTA_SET_ELEM_LIST_ELEMENTS, ...list)]);
 }
 
-function elementAttributes({ key, data, comment }: SetElement): Buffer[] {
+function elementAttributes({ key, data, comment, place }: SetElement): Buffer[] {
   const attributes = [nested(NFTA_SET_ELEM_KEY, attribute(NFTA_DATA_VALUE, key))];
+  if (place === "range-end") attributes.push(attribute(NFTA_SET_ELEM_FLAGS, rangeEndFlag));
   if (data !== undefined) attributes.push(nested(NFTA_SET_ELEM_DATA, attribute(NFTA_DATA_VALUE, data)));
   if (comment !== "") attributes.push(attribute(NFTA_SET_ELEM_USERDATA, commentData(comment)));
   return attributes;

@@ -10,6 +10,7 @@ import { allowLocalnet } from "./localnet.ts";
 import type { PortMapper } from "./mapper.ts";
 import { PortsTable } from "./ports-table.ts";
 import { forgetUdpFlows } from "./stale-flows.ts";
+import { tableMessages } from "./table-messages.ts";
 import {
   chainScript,
   elementsOf,
@@ -28,7 +29,7 @@ const udpNumber = 17;
 
 /**
  * The backend nftables: one table a network, whose rules look ports up in maps. The first pod with ports has the table
- * written by nft(8); each one is then a handful of map elements in one netlink batch. The last one takes the table along.
+ * made, by netlink where its configuration allows; each one is then a handful of map elements in one netlink batch. The last one takes the table along.
  * This process changes the tables in turn, so that what is tried again is other processes' doing alone.
  */
 export function nftablesMapper(host: HostNetwork): PortMapper {
@@ -91,15 +92,30 @@ class WrittenRules {
   }
 
   /** Writes what is not yet known to be there. */
-  async ensure(conf: PortmapConf, pods: readonly IpPrefix[], signal: AbortSignal): Promise<void> {
+  async ensure(
+    table: PortsTable,
+    conf: PortmapConf,
+    pods: readonly IpPrefix[],
+    signal: AbortSignal,
+  ): Promise<void> {
     const chains = chainScript(conf);
     const subnets = subnetScript(conf.network, pods);
     const written = this.#written.get(conf.network);
-    const known = written?.chains === chains ? written.subnets : new Set<string>();
+    // Asked first: a batch that fails keeps the kernel for as long as its readers need, some 15 ms.
+    const isThere = written?.chains === chains && (await table.exists());
+    const known = isThere ? written.subnets : new Set<string>();
     if (known.has(subnets)) return;
-    const subject = `network ${conf.network}: portmap`;
-    await runNft(subject, `${chains}${subnets}`, this.#host.environment, signal);
+    if (known.size > 0 || !(await this.#create(conf, pods))) {
+      const subject = `network ${conf.network}: portmap`;
+      await runNft(subject, `${chains}${subnets}`, this.#host.environment, signal);
+    }
     this.#written.set(conf.network, { chains, subnets: new Set([...known, subnets]) });
+  }
+
+  /** Makes the table by netlink alone; a table that is there already, or a kernel that refuses, is nft's matter. */
+  async #create(conf: PortmapConf, pods: readonly IpPrefix[]): Promise<boolean> {
+    const messages = tableMessages(conf, pods);
+    return messages !== undefined && (await this.#host.netfilter.batch(messages)) === undefined;
   }
 
   /** To be called where they have turned out to be gone. */
@@ -117,7 +133,7 @@ async function addElements(
   signal: AbortSignal,
 ): Promise<void> {
   for (let tries = 0; tries < maxAddTries; tries += 1) {
-    await rules.ensure(conf, pods, signal);
+    await rules.ensure(table, conf, pods, signal);
     const outcome = await table.add(elements);
     if (outcome === "added") return;
     if (outcome === "no-table") rules.forget(conf.network);

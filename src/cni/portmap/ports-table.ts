@@ -63,7 +63,7 @@ export class PortsTable {
   /** Removes the elements whose comment fits, and gives them. */
   async remove(fits: (comment: string) => boolean): Promise<PlacedElement[]> {
     let fitting: PlacedElement[] = [];
-    if (!(await this.#exists())) return fitting;
+    if (!(await this.exists())) return fitting;
     await this.#change(async () => {
       fitting = (await this.list()).filter(({ element }) => fits(element.comment));
       return this.#bySet(fitting, deleteElements);
@@ -74,7 +74,7 @@ export class PortsTable {
   /** Deletes the table where no pod is in it, and undoes what was allowed for its sake. */
   async removeIfUnused(): Promise<void> {
     let forbidden: string[] = [];
-    if (!(await this.#exists())) return;
+    if (!(await this.exists())) return;
     await this.#change(async () => {
       // The try before came to nothing: somebody has changed the rules.
       setRouteLocalnet(forbidden, "1");
@@ -105,7 +105,8 @@ export class PortsTable {
     throw new RuntimeError("unavailable", `network ${this.#network}: portmap: the rules change all the time`);
   }
 
-  async #exists(): Promise<boolean> {
+  /** True where the network has a table. */
+  async exists(): Promise<boolean> {
     const [reply] = await this.#netfilter.request([getInetTable(this.name)]);
     return reply?.acknowledgement.errno === 0;
   }

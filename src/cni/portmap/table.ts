@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { formatPrefix, ipBytes, networkOf, type IpPrefix } from "../ip.ts";
+import { formatPrefix, ipBytes, networkOf, parsePrefix, type IpPrefix } from "../ip.ts";
 import type { SetElement } from "../netlink/nftables.ts";
 import type { HostPort, PortmapConf } from "./conf.ts";
 
@@ -73,10 +73,15 @@ export function linkKey(name: string): Buffer {
   return key;
 }
 
+/** What the rules say of themselves to people. */
+export function chainComment(network: string): string {
+  return `host ports of ${network.slice(0, 64)}`;
+}
+
 /** The rules of a network; the same text for the same configuration. */
 export function chainScript(conf: PortmapConf): string {
   const table = `inet ${portsTable(conf.network)}`;
-  const comment = `comment "host ports of ${conf.network.slice(0, 64)}"`;
+  const comment = `comment "${chainComment(conf.network)}"`;
   const chain = (name: string, hook: string, rules: readonly string[]): string[] => [
     `add chain ${table} ${name} ${hook}`.trimEnd(),
     `flush chain ${table} ${name}`,
@@ -112,14 +117,18 @@ export function chainScript(conf: PortmapConf): string {
   ].join("\n");
 }
 
-/** Adds the pods' subnets: neighbours' connections are masqueraded, for their answers would else not come this way. */
+/** Whose connections are masqueraded: neighbours', for their answers would else not come this way, and 127.0.0.1's. */
+export function subnetsOf(pods: readonly IpPrefix[], family: 4 | 6): IpPrefix[] {
+  const own = pods.filter(({ address }) => address.family === family).map(networkOf);
+  return family === 4 && own.length > 0 ? [parsePrefix("127.0.0.0/8"), ...own] : own;
+}
+
+/** Adds the pods' subnets. */
 export function subnetScript(network: string, pods: readonly IpPrefix[]): string {
   const table = `inet ${portsTable(network)}`;
-  const lines = pods.map((pod) => {
-    const own = formatPrefix(networkOf(pod));
-    return pod.address.family === 4
-      ? `add element ${table} subnets4 { 127.0.0.0/8, ${own} }`
-      : `add element ${table} subnets6 { ${own} }`;
+  const lines = ([4, 6] as const).flatMap((family) => {
+    const subnets = subnetsOf(pods, family).map(formatPrefix);
+    return subnets.length === 0 ? [] : [`add element ${table} subnets${family} { ${subnets.join(", ")} }`];
   });
   return `${lines.join("\n")}\n`;
 }
