@@ -7,7 +7,7 @@ import type { Device__Output } from "../types/runtime/v1/Device.ts";
 import type { ImageSpec } from "../types/runtime/v1/ImageSpec.ts";
 import type { Mount as MountProto, Mount__Output } from "../types/runtime/v1/Mount.ts";
 import type { Signal } from "../types/runtime/v1/Signal.ts";
-import { absolutePath, invalid, oneOf, required, requiredText } from "./fields.ts";
+import { absolutePath, hostPath, invalid, oneOf, plainText, required, requiredText } from "./fields.ts";
 import { resourcesFromProto, resourcesToProto } from "./resources.ts";
 import { containerSecurityFromProto, idMappingsFromProto } from "./security.ts";
 
@@ -155,16 +155,28 @@ function mountFromProto(mount: Mount__Output, index: number): ContainerMount {
   else if (mount.image_sub_path !== "") invalid(`${field}.image_sub_path`, "given without an image");
   return {
     containerPath: containerPath(`${field}.container_path`, mount.container_path),
-    hostPath: image === undefined ? absolutePath(`${field}.host_path`, mount.host_path) : "",
+    hostPath: image === undefined ? hostPath(`${field}.host_path`, mount.host_path) : "",
     readonly: mount.readonly,
     recursiveReadOnly: mount.recursive_read_only,
     selinuxRelabel: mount.selinux_relabel,
     propagation: oneOf(`${field}.propagation`, mount.propagation, propagations),
-    uidMappings: idMappingsFromProto(`${field}.uidMappings`, mount.uidMappings),
-    gidMappings: idMappingsFromProto(`${field}.gidMappings`, mount.gidMappings),
+    ...mountMappings(field, mount),
     ...(image === undefined ? {} : { image }),
     imageSubPath: mount.image_sub_path,
   };
+}
+
+/** Of users and groups, or none at all. */
+function mountMappings(
+  field: string,
+  mount: Mount__Output,
+): Pick<ContainerMount, "uidMappings" | "gidMappings"> {
+  const uidMappings = idMappingsFromProto(`${field}.uidMappings`, mount.uidMappings);
+  const gidMappings = idMappingsFromProto(`${field}.gidMappings`, mount.gidMappings);
+  if (uidMappings.length > 0 !== gidMappings.length > 0) {
+    invalid(`${field}.uidMappings and gidMappings`, "one is given without the other");
+  }
+  return { uidMappings, gidMappings };
 }
 
 /** An image is shown read-only, and nothing is ever mounted below it that could cross to the node. */
@@ -221,13 +233,11 @@ function deviceFromProto(device: Device__Output, index: number): ContainerDevice
   if (!/^[rwm]{1,3}$/.test(permissions)) {
     invalid(`${field}.permissions`, `not a subset of rwm: ${JSON.stringify(device.permissions)}`);
   }
-  const hostPath = absolutePath(`${field}.host_path`, device.host_path);
+  const path = hostPath(`${field}.host_path`, device.host_path);
   return {
-    hostPath,
+    hostPath: path,
     containerPath:
-      device.container_path === ""
-        ? hostPath
-        : containerPath(`${field}.container_path`, device.container_path),
+      device.container_path === "" ? path : containerPath(`${field}.container_path`, device.container_path),
     permissions,
   };
 }
@@ -235,8 +245,8 @@ function deviceFromProto(device: Device__Output, index: number): ContainerDevice
 /** Relative and below the pod's log directory (CVE-2025-0750). */
 function logPath(value: string): string {
   if (value === "") return "";
-  const path = posix.normalize(value);
-  if (path.startsWith("/") || path === ".." || path.startsWith("../") || path.includes("\0")) {
+  const path = posix.normalize(plainText("config.log_path", value));
+  if (path.startsWith("/") || path === ".." || path.startsWith("../")) {
     invalid("config.log_path", `not a path below the pod's log directory: ${JSON.stringify(value)}`);
   }
   return path;

@@ -32,6 +32,12 @@ export function absolutePath(field: string, value: string): string {
   return posix.normalize(value);
 }
 
+/** A path of the node, absolute and without `..`, which means something else across a symlink than it seems to. */
+export function hostPath(field: string, value: string): string {
+  if (value.split("/").includes("..")) invalid(field, `has a ..: ${JSON.stringify(value)}`);
+  return absolutePath(field, value);
+}
+
 /** The largest user or group id accepted: one more would be negative in places (CVE-2024-40635). */
 const maxId = 2n ** 31n - 1n;
 

@@ -1,10 +1,11 @@
+import { isIP } from "node:net";
 import type { DnsConfig, Pod, PodConfig, PortMapping } from "../../core/pod.ts";
 import type { DNSConfig__Output } from "../types/runtime/v1/DNSConfig.ts";
 import type { PodSandbox } from "../types/runtime/v1/PodSandbox.ts";
 import type { PodSandboxConfig__Output } from "../types/runtime/v1/PodSandboxConfig.ts";
 import type { PodSandboxStatus } from "../types/runtime/v1/PodSandboxStatus.ts";
 import type { PortMapping__Output } from "../types/runtime/v1/PortMapping.ts";
-import { absolutePath, invalid, oneOf, plainText, required, requiredText } from "./fields.ts";
+import { hostPath, invalid, oneOf, plainText, required, requiredText } from "./fields.ts";
 import { resourcesFromProto } from "./resources.ts";
 import { namespacesToProto, podSecurityFromProto } from "./security.ts";
 
@@ -21,8 +22,7 @@ export function podConfigFromProto(proto: PodSandboxConfig__Output | null): PodC
       attempt: metadata.attempt,
     },
     hostname: config.hostname,
-    logDirectory:
-      config.log_directory === "" ? "" : absolutePath("config.log_directory", config.log_directory),
+    logDirectory: config.log_directory === "" ? "" : hostPath("config.log_directory", config.log_directory),
     ...(config.dns_config === null ? {} : { dns: dnsFromProto(config.dns_config) }),
     portMappings: config.port_mappings.map(portFromProto),
     labels: config.labels,
@@ -70,9 +70,7 @@ function cgroupParent(value: string): string {
   if (value.endsWith(".slice") && !value.startsWith("/")) {
     invalid(field, `${value} is a systemd slice, but the cgroup driver is cgroupfs`);
   }
-  // Before it is resolved: what the kubelet means by /a/../../b nobody knows.
-  if (value.split("/").includes("..")) invalid(field, `has a ..: ${JSON.stringify(value)}`);
-  return absolutePath(field, value.startsWith("/") ? value : `/${value}`);
+  return hostPath(field, plainText(field, value.startsWith("/") ? value : `/${value}`));
 }
 
 function dnsFromProto(dns: DNSConfig__Output): DnsConfig {
@@ -83,7 +81,11 @@ function dnsFromProto(dns: DNSConfig__Output): DnsConfig {
         ? invalid(field, `has white space: ${JSON.stringify(value)}`)
         : requiredText(field, value);
     });
-  return { servers: words("servers"), searches: words("searches"), options: words("options") };
+  const servers = words("servers");
+  const wrong = servers.findIndex((server) => isIP(server) === 0);
+  if (wrong >= 0)
+    invalid(`config.dns_config.servers[${wrong}]`, `not an IP address: ${servers[wrong] ?? ""}`);
+  return { servers, searches: words("searches"), options: words("options") };
 }
 
 function portFromProto(port: PortMapping__Output, index: number): PortMapping {
@@ -98,6 +100,9 @@ function portFromProto(port: PortMapping__Output, index: number): PortMapping {
     protocol: oneOf(`${field}.protocol`, port.protocol, { TCP: "tcp", UDP: "udp", SCTP: "sctp" } as const),
     containerPort: number("container_port", port.host_port === 0 ? 0 : 1),
     hostPort: number("host_port", 0),
-    hostIp: plainText(`${field}.host_ip`, port.host_ip),
+    hostIp:
+      port.host_ip === "" || isIP(port.host_ip) !== 0
+        ? port.host_ip
+        : invalid(`${field}.host_ip`, `not an IP address: ${JSON.stringify(port.host_ip)}`),
   };
 }

@@ -14,7 +14,7 @@ import type { NamespaceOption } from "../types/runtime/v1/NamespaceOption.ts";
 import type { SELinuxOption__Output } from "../types/runtime/v1/SELinuxOption.ts";
 import type { SecurityProfile__Output } from "../types/runtime/v1/SecurityProfile.ts";
 import type { UserNamespace__Output } from "../types/runtime/v1/UserNamespace.ts";
-import { absolutePath, invalid, oneOf, plainText, requiredText, userOrGroupId } from "./fields.ts";
+import { hostPath, invalid, oneOf, plainText, requiredText, userOrGroupId } from "./fields.ts";
 
 const modes: Readonly<Record<string, NamespaceMode>> = {
   POD: "pod",
@@ -98,11 +98,29 @@ export function namespacesToProto(options: NamespaceOptions): NamespaceOption {
 
 /** Reads id mappings, in the pod's user namespace or of a mount. */
 export function idMappingsFromProto(field: string, mappings: readonly IDMapping__Output[]): IdMapping[] {
-  return mappings.map((mapping, index) => {
-    if (mapping.length === 0) invalid(`${field}[${index}].length`, "is 0");
-    return { containerId: mapping.container_id, hostId: mapping.host_id, length: mapping.length };
+  if (mappings.length > maxMappings) invalid(field, `${mappings.length} mappings: at most ${maxMappings}`);
+  const read = mappings.map((mapping, index) => {
+    const { container_id: containerId, host_id: hostId, length } = mapping;
+    if (length === 0) invalid(`${field}[${index}].length`, "is 0");
+    if (Math.max(containerId, hostId) + length > idsEnd)
+      invalid(`${field}[${index}]`, "goes beyond the last id");
+    return { containerId, hostId, length };
   });
+  for (const side of ["containerId", "hostId"] as const) {
+    const inOrder = read.toSorted((one, other) => one[side] - other[side]);
+    const overlap = inOrder.some(
+      (one, index) => one[side] + one.length > (inOrder[index + 1]?.[side] ?? idsEnd),
+    );
+    if (overlap) invalid(field, "mappings overlap");
+  }
+  return read;
 }
+
+/** Lines that the kernel takes of a map (user_namespaces(7)). */
+const maxMappings = 340;
+
+/** (uid_t)-1 is nobody's. */
+const idsEnd = 2 ** 32 - 1;
 
 function idMappingToProto(mapping: IdMapping): { host_id: number; container_id: number; length: number } {
   return { host_id: mapping.hostId, container_id: mapping.containerId, length: mapping.length };
@@ -131,14 +149,17 @@ function namespacesFromProto(field: string, proto: NamespaceOption__Output | nul
 function userNamespaceFromProto(field: string, proto: UserNamespace__Output | null): UserNamespace {
   if (proto === null) return { mode: "node" };
   const mode = oneOf(`${field}.mode`, proto.mode, modes);
-  if (mode === "node") return { mode };
+  if (mode === "node") {
+    if (proto.uids.length + proto.gids.length > 0) invalid(field, "has mappings with mode NODE");
+    return { mode };
+  }
   // An options message that says nothing has the zero mode, POD, and no mappings: it asks for nothing.
   if (mode === "pod" && proto.uids.length === 0 && proto.gids.length === 0) return { mode: "node" };
   if (mode !== "pod") invalid(`${field}.mode`, `${proto.mode} is not possible`);
   const read = (name: "uids" | "gids"): readonly IdMapping[] => {
+    const count = proto[name].length;
+    if (count !== 1) invalid(`${field}.${name}`, `exactly one mapping is possible, not ${count}`);
     const mappings = idMappingsFromProto(`${field}.${name}`, proto[name]);
-    if (mappings.length !== 1)
-      invalid(`${field}.${name}`, `exactly one mapping is possible, not ${mappings.length}`);
     if (mappings[0]?.containerId !== 0) invalid(`${field}.${name}`, "the mapping must cover id 0");
     return mappings;
   };
@@ -200,7 +221,7 @@ function seccompFromProto(
       : text !== ""
         ? profileFromText(`${field}_profile_path`, text)
         : ({ kind: "unconfined" } as const);
-  if (profile.kind === "localhost") absolutePath(`${field}.localhost_ref`, profile.ref);
+  if (profile.kind === "localhost") hostPath(`${field}.localhost_ref`, profile.ref);
   return profile;
 }
 
@@ -223,16 +244,23 @@ function selinux(field: string, proto: SELinuxOption__Output | null): { readonly
   if (proto === null || (proto.user === "" && proto.role === "" && proto.type === "" && proto.level === "")) {
     return {};
   }
+  const part = (name: "user" | "role" | "type" | "level", letters: RegExp): string =>
+    letters.test(proto[name])
+      ? proto[name]
+      : invalid(`${field}.${name}`, `${JSON.stringify(proto[name])} is not part of a label`);
   return {
     selinux: {
-      user: plainText(`${field}.user`, proto.user),
-      role: plainText(`${field}.role`, proto.role),
-      type: plainText(`${field}.type`, proto.type),
-      level: plainText(`${field}.level`, proto.level),
+      user: part("user", labelPart),
+      role: part("role", labelPart),
+      type: part("type", labelPart),
+      level: part("level", labelLevel),
     },
   };
 }
 
+const labelPart = /^[A-Za-z0-9_.-]*$/;
+const labelLevel = /^[A-Za-z0-9_.,:-]*$/;
+
 function paths(field: string, values: readonly string[]): readonly string[] {
-  return values.map((value, index) => absolutePath(`${field}[${index}]`, value));
+  return values.map((value, index) => hostPath(`${field}[${index}]`, value));
 }

@@ -280,11 +280,11 @@ await suite("pods", { skip: isRoot ? false : "needs root" }, async () => {
     const table: readonly [Create, RegExp][] = [
       [
         { pins: { network: net }, sysctls: { "kernel.shmmax": "1" } },
-        /^Error: invalid-argument pod p: sysctl kernel.shmmax: the ipc namespace is the host's$/,
+        /^Error: invalid-argument pod p: linux\.sysctls\["kernel\.shmmax"\]: the ipc namespace is the host's$/,
       ],
       [
         { pins: { network: net }, sysctls: { "kernel.hostname": "x" } },
-        /^Error: invalid-argument pod p: sysctl kernel.hostname: is not of a namespace$/,
+        /^Error: invalid-argument pod p: linux\.sysctls\["kernel\.hostname"\]: is not of a namespace$/,
       ],
       [
         { pins: { network: net }, sysctls: { "kernel.core_pattern": "x" } },
@@ -296,11 +296,11 @@ await suite("pods", { skip: isRoot ? false : "needs root" }, async () => {
       ],
       [
         { ...pid, sysctls: { "net.ipv4.nosuch": "1" } },
-        /^Error: invalid-argument pod p: write \/proc\/sys\/net\/ipv4\/nosuch: no such file/,
+        /^Error: invalid-argument pod p: linux.sysctls.*: write \/proc\/sys\/net\/ipv4\/nosuch: no such file/,
       ],
       [
         { ...pid, sysctls: { "net.ipv4.ip_forward": "bogus" } },
-        /^Error: invalid-argument pod p: write .*ip_forward: invalid argument$/,
+        /^Error: invalid-argument pod p: linux.sysctls.*: write .*ip_forward: invalid argument$/,
       ],
       [
         { ...pid, pins: { ...pid.pins, pid: join(folder, "missing/pid") } },

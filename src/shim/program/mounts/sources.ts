@@ -1,16 +1,14 @@
 import type { SpecMount } from "../../../core/oci-runtime-spec.ts";
-import { AT, MS, O, OPEN_TREE_CLONE, S } from "../ffi/constants.ts";
+import { AT, MS, OPEN_TREE_CLONE, S } from "../ffi/constants.ts";
 import type { Failure } from "../ffi/error.ts";
 import { failure, prefixed } from "../ffi/error.ts";
-import { close, fstat, isType, mkdir, open, readFile } from "../ffi/files.ts";
-import { toNumber } from "../ffi/memory.ts";
+import { fstat, isType, mkdir } from "../ffi/files.ts";
 import { mountSetattr, openTree } from "../ffi/mounts.ts";
+import { mountinfoOf } from "./mountinfo.ts";
 import type { MountOptions } from "./options.ts";
 import type { IdMaps } from "./userns.ts";
 import { mapIds } from "./userns.ts";
 
-/** Bytes of /proc/self/mountinfo that are read: some 10,000 mounts. */
-const maxMountinfoBytes = 4 * 1024 * 1024;
 const folderMode = 0o755;
 
 /** A bind mount that was cloned from its source and is not attached anywhere yet. */
@@ -94,12 +92,8 @@ function needsMappings(destination: string): Failure {
 function requirePropagation(mount: SpecMount, propagation: number): void {
   if (propagation !== MS.SHARED && propagation !== MS.SLAVE) return;
   const { source = "" } = mount;
-  const fd = open(source, O.PATH);
-  const id = toNumber(fstat(fd).mnt_id);
-  close(fd);
-  const [line] = string.match(`\n${readFile("/proc/self/mountinfo", maxMountinfoBytes)}`, `\n${id} [^\n]*`);
-  const shown = line ?? "";
-  const [point] = string.match(shown, "^\n%d+ %d+ %S+ %S+ (%S+)");
+  const shown = mountinfoOf(source);
+  const [point] = string.match(shown, "^%d+ %d+ %S+ %S+ (%S+)");
   const [shared] = string.find(shown, " shared:", 1, true);
   const [slave] = string.find(shown, " master:", 1, true);
   if (shared !== undefined || (propagation === MS.SLAVE && slave !== undefined)) return;

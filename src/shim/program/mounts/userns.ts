@@ -1,12 +1,13 @@
 import type { SpecIdMapping } from "../../../core/oci-runtime-spec.ts";
 import { CLONE, MOUNT_ATTR, O, SIG } from "../ffi/constants.ts";
-import { asFailure, failure } from "../ffi/error.ts";
+import { asFailure, E, failure } from "../ffi/error.ts";
 import { close, open, pipe, writeFile } from "../ffi/files.ts";
 import { C } from "../ffi/libc.ts";
 import { bytes, toText } from "../ffi/memory.ts";
 import { mountSetattr } from "../ffi/mounts.ts";
 import { fork, kill, unshare, waitFor } from "../ffi/processes.ts";
 import { sleepMs } from "../ffi/time.ts";
+import { mountinfoOf } from "./mountinfo.ts";
 
 /** The mappings of a user namespace, or of a mount. */
 export interface IdMaps {
@@ -64,12 +65,24 @@ export function makeUserNamespace(uids: readonly SpecIdMapping[], gids: readonly
   return result;
 }
 
-/** Lets a detached mount, with AT_RECURSIVE in `flags` all of it, be seen through id mappings; `what` is its source. */
+/**
+ * Lets a detached mount, with AT_RECURSIVE in `flags` all of it, be seen through id mappings; `what` is its source's path.
+ * `invalid-argument` where the kernel cannot do that on its file system.
+ */
 export function mapIds(mountFd: number, { uids, gids }: IdMaps, flags: number, what: string): void {
   const userns = makeUserNamespace(uids, gids);
   const [ok, thrown] = pcall(() => {
     mountSetattr(mountFd, flags, { set: MOUNT_ATTR.IDMAP, userns }, `idmap ${what}`);
   });
   close(userns);
-  if (!ok) throw thrown;
+  if (ok) return;
+  const problem = asFailure(thrown);
+  if (problem.errno !== E.INVAL) throw problem;
+  const text = `${problem.message}: its file system, ${filesystemType(what)}, cannot be id-mapped`;
+  throw { ...problem, code: "invalid-argument", message: text };
+}
+
+function filesystemType(path: string): string {
+  const [type] = string.match(mountinfoOf(path), " %- (%S+)");
+  return type ?? "unknown";
 }

@@ -1,6 +1,6 @@
 import type { CreatePodRequest } from "../../protocol/messages.ts";
 import { CLONE, O } from "../ffi/constants.ts";
-import { E, sysError } from "../ffi/error.ts";
+import { E, prefixed, sysError } from "../ffi/error.ts";
 import { openat } from "../ffi/files.ts";
 import { C } from "../ffi/libc.ts";
 import { exit, fork, setName, setns, unshare } from "../ffi/processes.ts";
@@ -64,10 +64,10 @@ function setUp(request: CreatePodRequest, plan: PodPlan, procfs: number): void {
 }
 
 /** A name or a value that the kernel does not take is the request's fault. */
-function setSysctl(procfs: number, { path, value }: SysctlWrite): void {
+function setSysctl(procfs: number, { name, path, value }: SysctlWrite): void {
   const number = tryWriteProc(procfs, `sys/${path}`, value);
   if (number === 0) return;
-  const problem = sysError("write", `/proc/sys/${path}`, number);
+  const problem = prefixed(`linux.sysctls["${name}"]`, sysError("write", `/proc/sys/${path}`, number));
   throw number === E.NOENT || number === E.INVAL ? { ...problem, code: "invalid-argument" } : problem;
 }
 

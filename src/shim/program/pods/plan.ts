@@ -22,6 +22,8 @@ export const allPodNamespaces: readonly PodNamespace[] = ["user", "network", "ip
 
 /** One file below /proc/sys. */
 export interface SysctlWrite {
+  /** As the request has it. */
+  readonly name: string;
   readonly path: string;
   readonly value: string;
 }
@@ -63,11 +65,11 @@ function planSysctls(request: CreatePodRequest): SysctlWrite[] {
   for (const [name, value] of pairs(request.sysctls)) {
     const path = sysctlPath(name);
     const kind = namespaceOfSysctl(path);
-    if (kind === undefined) refuse(request, `sysctl ${name}: is not of a namespace`);
+    if (kind === undefined) refuse(request, `linux.sysctls["${name}"]: is not of a namespace`);
     if (request.pins[kind as PodNamespace] === undefined) {
-      refuse(request, `sysctl ${name}: the ${kind} namespace is the host's`);
+      refuse(request, `linux.sysctls["${name}"]: the ${kind} namespace is the host's`);
     }
-    writes.push({ path, value });
+    writes.push({ name, path, value });
   }
   return writes;
 }
