@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Mount } from "../../src/cri/types/runtime/v1/Mount.ts";
-import type { NamespaceOption } from "../../src/cri/types/runtime/v1/NamespaceOption.ts";
 import type { PodSandboxConfig } from "../../src/cri/types/runtime/v1/PodSandboxConfig.ts";
 import { TestDaemon } from "../harness/daemon.ts";
 import { leftovers, type Leftovers } from "../harness/leftovers.ts";
