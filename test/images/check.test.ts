@@ -50,6 +50,8 @@ async function fixture(keepBlobs: "local" | "all" = "all"): Promise<Fixture> {
   const layer = gzipLayer([
     { name: "d/", type: "5", mode: 0o755 },
     { name: "d/f", data: "good", mtime: 5 },
+    // Made at the moment of unpacking: a second unpacking gives it another time.
+    { name: "d/.wh.gone" },
   ]);
   putImage(registry, "checked", "1", [layer]);
   const reference = `${registry.host}/checked:1`;

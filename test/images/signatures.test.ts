@@ -238,7 +238,6 @@ for (const way of ["the referrers API", "its fallback tag"] as const) {
       registry.trick = (request, response) => {
         const url = new URL(request.url ?? "", "http://x");
         if (url.pathname !== `/v2/team/app/referrers/${digest}`) return false;
-        assert.equal(url.searchParams.get("artifactType"), artifactType);
         response.writeHead(200, { "content-type": ociTypes.index }).end(index);
         return true;
       };
@@ -248,6 +247,61 @@ for (const way of ["the referrers API", "its fallback tag"] as const) {
       registry.seen.some(({ url }) => url.includes(other)),
       false,
     );
+  });
+}
+
+/** A bundle as cosign 3 makes it, and the manifest that refers to the image with it. */
+function bundleManifest(registry: TestRegistry, digest: string, key: KeyObject): Buffer {
+  const type = "application/vnd.in-toto+json";
+  const statement = JSON.stringify({
+    _type: "https://in-toto.io/Statement/v1",
+    subject: [{ digest: { sha256: digest.slice("sha256:".length) } }],
+    predicateType: "https://sigstore.dev/cosign/sign/v1",
+    predicate: {},
+  });
+  const envelope = {
+    payload: Buffer.from(statement).toString("base64"),
+    payloadType: type,
+    signatures: [
+      {
+        sig: signatureOf(Buffer.from(`DSSEv1 ${type.length} ${type} ${statement.length} ${statement}`), key),
+      },
+    ],
+  };
+  const mediaType = "application/vnd.dev.sigstore.bundle.v0.3+json";
+  const bundle = Buffer.from(JSON.stringify({ mediaType, dsseEnvelope: envelope }));
+  const layers = [{ mediaType, digest: registry.putBlob(bundle), size: bundle.length }];
+  const config = { mediaType: "application/vnd.oci.empty.v1+json", digest: other, size: 2 };
+  return Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: ociTypes.manifest,
+      artifactType: mediaType,
+      config,
+      layers,
+    }),
+  );
+}
+
+for (const type of ["application/vnd.oci.empty.v1+json", "application/vnd.dev.sigstore.bundle.v0.3+json"]) {
+  test(`signatures: a bundle counts where the policy says so, listed as ${type}`, async () => {
+    await using world = await arrange();
+    const { registry, digest, pull } = world;
+    const put = (key: KeyObject): void => {
+      const manifest = bundleManifest(registry, digest, key);
+      registry.putManifest("team/app", "unused", manifest, ociTypes.manifest);
+      const manifests = [
+        { mediaType: ociTypes.manifest, artifactType: type, digest: sha256(manifest), size: manifest.length },
+      ];
+      const index = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: ociTypes.index, manifests }));
+      registry.putManifest("team/app", digest.replace(":", "-"), index, ociTypes.index);
+    };
+    put(ours.privateKey);
+    await assert.rejects(pull(), { message: /a bundle, which names no repository: .*bundles = true/ });
+    await world.policy('[default]\nrule = "signed"\nkeys = ["ours.pub"]\nbundles = true\n');
+    await pull();
+    put(theirs.privateKey);
+    await assert.rejects(pull(), { code: "permission-denied", message: /made with another key/ });
   });
 }
 
@@ -295,7 +349,9 @@ for (const [text, message] of [
   ["[default]", /rule: expected accept, reject or signed, not nothing/],
   ['[default]\nrule = "accept"\n[scopes]', /unknown key scopes/],
   ['[default]\nrule = "signed"', /default: keys: a signature needs a key/],
-  [`[default]\nrule = "accept"\n${anyKey}`, /keys and signed_as belong to the rule signed/],
+  [`[default]\nrule = "accept"\n${anyKey}`, /keys, signed_as and bundles belong to the rule signed/],
+  ['[default]\nrule = "accept"\nbundles = true', /keys, signed_as and bundles belong to the rule signed/],
+  [`[default]\nrule = "signed"\n${anyKey}\nbundles = "yes"`, /default: bundles: expected true or false/],
   ['[default]\nrule = "accept"\nkey = "x"', /default: unknown key key/],
   ['[default]\nrule = "signed"\nkeys = "ours.pub"', /keys: expected a list/],
   [`[default]\nrule = "signed"\n${anyKey}\nsigned_as = "a.b"`, /signed_as belongs to a scope/],

@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import { parseDigest, type Digest } from "../../core/digest.ts";
 import { hasCode, RuntimeError } from "../../core/errors.ts";
 import { isObject, maxDocumentBytes, parseJson } from "../documents.ts";
@@ -6,6 +7,7 @@ import { formatReference, type ImageRef } from "../reference.ts";
 import { readManifest, readSmallBlob } from "../registry/blob.ts";
 import { readSmall } from "../registry/http.ts";
 import type { Session } from "../registry/session.ts";
+import { bundleFlaw, bundleTypePrefix } from "./bundle.ts";
 import { flawOf, type Expected } from "./cosign.ts";
 import { notAccepted } from "./failure.ts";
 import type { FoundRule, Rule, SignaturePolicy } from "./policy.ts";
@@ -21,11 +23,12 @@ export interface SignatureQuestion {
 
 /** Signatures of one image that are looked at, and signature documents that refer to it. */
 const maxSignatures = 64;
-const maxReferrers = 16;
+const maxReferrers = 64;
 const maxPayloadBytes = 64 * 1024;
 
 const payloadMediaType = "application/vnd.dev.cosign.simplesigning.v1+json";
 const artifactType = "application/vnd.dev.cosign.artifact.sig.v1+json";
+const emptyType = "application/vnd.oci.empty.v1+json";
 const signatureAnnotation = "dev.cosignproject.cosign/signature";
 const manifestTypes =
   "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
@@ -64,8 +67,10 @@ export async function requireSignature(
   const keys = rule.keys.map(({ key }) => key);
   const flaws: string[] = [];
   try {
-    for await (const { what, payload, signature } of signaturesOf(question)) {
-      const flaw = flawOf({ payload, signature }, keys, expected);
+    for await (const found of signaturesOf(question)) {
+      const { what } = found;
+      const flaw =
+        found.kind === "simple" ? flawOf(found, keys, expected) : flawOfBundle(found, keys, expected, rule);
       if (flaw === undefined) return what;
       flaws.push(`${what}: ${flaw}`);
       if (flaws.length === maxSignatures) break;
@@ -80,16 +85,36 @@ export async function requireSignature(
   throw notAccepted(name, `${seen}; ${place} wants one by ${by}`);
 }
 
+function flawOfBundle(
+  { payload }: Signature,
+  keys: readonly KeyObject[],
+  { digest }: Expected,
+  { bundles }: Rule & { readonly kind: "signed" },
+): string | undefined {
+  const flaw = bundleFlaw(payload, keys, digest);
+  if (flaw !== undefined || bundles === "count") return flaw;
+  return "it is a bundle, which names no repository: it counts where the policy says bundles = true";
+}
+
 function isMalformed(thrown: unknown): thrown is RuntimeError {
   return hasCode(thrown, "failed-precondition") || hasCode(thrown, "invalid-argument");
 }
 
-interface Signature {
+interface SimpleSignature {
+  readonly kind: "simple";
   /** Says in errors which one it is. */
   readonly what: string;
   readonly payload: Buffer;
   readonly signature: string;
 }
+
+interface BundledSignature {
+  readonly kind: "bundle";
+  readonly what: string;
+  readonly payload: Buffer;
+}
+
+type Signature = SimpleSignature | BundledSignature;
 
 async function* signaturesOf(question: SignatureQuestion): AsyncGenerator<Signature> {
   const tag = `${question.digest.replace(":", "-")}.sig`;
@@ -128,7 +153,7 @@ async function documentAt(
   }
 }
 
-/** What the layers of a signature's manifest hold, each with the signature in its annotation. */
+/** What the layers of a signature's manifest hold: payloads, each with the signature in its annotation, or bundles. */
 async function* payloadsOf(
   { session, reference, signal }: SignatureQuestion,
   { layers }: Json,
@@ -136,30 +161,41 @@ async function* payloadsOf(
 ): AsyncGenerator<Signature> {
   const list: unknown[] = Array.isArray(layers) ? layers : [];
   for (const [index, layer] of list.slice(0, maxSignatures).entries()) {
-    if (!isObject(layer) || layer["mediaType"] !== payloadMediaType) continue;
-    const { digest, size, annotations } = layer;
+    if (!isObject(layer)) continue;
+    const { mediaType, digest, size, annotations } = layer;
+    const isBundle = typeof mediaType === "string" && mediaType.startsWith(bundleTypePrefix);
+    if (!isBundle && mediaType !== payloadMediaType) continue;
     const signature = isObject(annotations) ? annotations[signatureAnnotation] : undefined;
     const isSmall =
       typeof size === "number" && Number.isSafeInteger(size) && size > 0 && size <= maxPayloadBytes;
     const what = `${from}[${index}]`;
-    if (typeof signature !== "string" || typeof digest !== "string" || !isSmall) continue;
+    if ((!isBundle && typeof signature !== "string") || typeof digest !== "string" || !isSmall) continue;
     const request = { session, digest: parseDigest(digest), size, signal };
     const payload = await readSmallBlob({
       ...request,
       what: `signature ${what} of ${formatReference(reference)}`,
     });
-    yield { what, payload, signature };
+    yield isBundle
+      ? { kind: "bundle", what, payload }
+      : { kind: "simple", what, payload, signature: String(signature) };
   }
+}
+
+/** In a fallback's index cosign 3 has the type of a bundle's empty config in the place of its own. */
+function isSignatureType(type: unknown): boolean {
+  return (
+    typeof type === "string" &&
+    (type === artifactType || type === emptyType || type.startsWith(bundleTypePrefix))
+  );
 }
 
 /** Digests of the signatures among what refers to an image (distribution spec, listing referrers, and its fallback). */
 async function referrersOf(question: SignatureQuestion): Promise<readonly Digest[]> {
   const { session, reference, digest, signal } = question;
   const what = `referrers of ${formatReference(reference)}`;
-  const query = new URLSearchParams({ artifactType });
   let index: Json | undefined;
   try {
-    const { answer } = await session.get(`referrers/${digest}?${query.toString()}`, {
+    const { answer } = await session.get(`referrers/${digest}`, {
       what,
       needs: "resolve",
       headers: { accept: indexType },
@@ -173,7 +209,7 @@ async function referrersOf(question: SignatureQuestion): Promise<readonly Digest
   }
   const manifests: unknown[] = Array.isArray(index?.["manifests"]) ? index["manifests"] : [];
   return manifests
-    .filter((entry): entry is Json => isObject(entry) && entry["artifactType"] === artifactType)
+    .filter((entry): entry is Json => isObject(entry) && isSignatureType(entry["artifactType"]))
     .slice(0, maxReferrers)
     .map((entry) => parseDigest(String(entry["digest"])));
 }

@@ -33,16 +33,20 @@ export function flawOf(
   expected: Expected,
 ): string | undefined {
   const { payload, signature } = found;
-  if (signature.length > maxSignatureLength || !/^[A-Za-z0-9+/]+={0,2}$/.test(signature)) {
-    return "its signature is not base64";
-  }
+  if (signature.length > maxSignatureLength || !isBase64(signature)) return "its signature is not base64";
   const bytes = Buffer.from(signature, "base64");
   // Nothing of the payload is looked at before it is known whose it is.
   if (!keys.some((key) => isMadeWith(key, payload, bytes))) return "it is made with another key";
   return payloadFlaw(payload, expected);
 }
 
-function isMadeWith(key: KeyObject, payload: Buffer, signature: Buffer): boolean {
+/** True for base64 as signatures have it: Node's decoder takes anything. */
+export function isBase64(text: string): boolean {
+  return /^[A-Za-z0-9+/]+={0,2}$/.test(text);
+}
+
+/** Whether a key's owner signed exactly these bytes. */
+export function isMadeWith(key: KeyObject, payload: Buffer, signature: Buffer): boolean {
   try {
     return verify(key.asymmetricKeyType === "ed25519" ? null : "sha256", payload, key, signature);
   } catch {

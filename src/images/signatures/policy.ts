@@ -16,6 +16,8 @@ export type Rule =
       readonly keys: readonly SigningKey[];
       /** The repository that the signature must name. */
       readonly signedAs: string;
+      /** Whether bundles count, which name an image's digest and no repository. */
+      readonly bundles: "count" | "ignored";
     };
 
 /** A public key and the file that it is from. */
@@ -42,7 +44,7 @@ const maxKeyBytes = 64 * 1024;
 const maxKeys = 32;
 const minRsaBits = 2048;
 
-const ruleKeys = new Set(["rule", "keys", "signed_as"]);
+const ruleKeys = new Set(["rule", "keys", "signed_as", "bundles"]);
 
 type Table = Readonly<Record<string, unknown>>;
 type Refuse = (why: string) => RuntimeError;
@@ -73,7 +75,7 @@ export function openSignaturePolicy(path: string | undefined): SignaturePolicy {
   async function load(entry: Entry, signedAs: string): Promise<Rule> {
     if (entry.kind !== "signed") return { kind: entry.kind };
     const keys = await Promise.all(entry.keys.map((key) => readKey(resolve(dirname(path ?? "/"), key))));
-    return { kind: "signed", keys, signedAs };
+    return { kind: "signed", keys, signedAs, bundles: entry.bundles };
   }
 }
 
@@ -82,6 +84,7 @@ interface Entry {
   readonly kind: Rule["kind"];
   readonly keys: readonly string[];
   readonly signedAs?: string;
+  readonly bundles: "count" | "ignored";
 }
 
 interface Policy {
@@ -121,7 +124,7 @@ function readEntry(table: Table, where: string, refuse: Refuse): Entry {
   for (const key of Object.keys(table)) {
     if (!ruleKeys.has(key)) throw refuse(`${where}: unknown key ${key}`);
   }
-  const { rule, keys = [], signed_as: signedAs } = table;
+  const { rule, keys = [], signed_as: signedAs, bundles } = table;
   if (rule !== "accept" && rule !== "reject" && rule !== "signed") {
     throw refuse(
       `${where}: rule: expected accept, reject or signed, not ${rule === undefined ? "nothing" : JSON.stringify(rule)}`,
@@ -132,10 +135,16 @@ function readEntry(table: Table, where: string, refuse: Refuse): Entry {
     throw refuse(`${where}: keys: expected a list of at most ${maxKeys} paths`);
   if (rule === "signed" && keys.length === 0)
     throw refuse(`${where}: keys: a signature needs a key to check it by`);
-  if (rule !== "signed" && (keys.length > 0 || signedAs !== undefined)) {
-    throw refuse(`${where}: keys and signed_as belong to the rule signed`);
+  if (rule !== "signed" && (keys.length > 0 || signedAs !== undefined || bundles !== undefined)) {
+    throw refuse(`${where}: keys, signed_as and bundles belong to the rule signed`);
   }
-  const entry: Entry = { kind: rule, keys: keys as string[] };
+  if (bundles !== undefined && typeof bundles !== "boolean")
+    throw refuse(`${where}: bundles: expected true or false`);
+  const entry: Entry = {
+    kind: rule,
+    keys: keys as string[],
+    bundles: bundles === true ? "count" : "ignored",
+  };
   if (signedAs === undefined) return entry;
   const wrong = (): RuntimeError => refuse(`${where}: signed_as: expected HOST or HOST/PATH`);
   return { ...entry, signedAs: readScope(signedAs, wrong) };

@@ -2,7 +2,7 @@ import * as ffi from "ffi";
 import type { Bytes } from "ffi";
 import { startHash, type Hash } from "./digest.ts";
 import { errnos, failErrno, libc } from "./libc.ts";
-import { readXattrs, walk, type Found } from "./walk.ts";
+import { isWhiteout, readXattrs, walk, type Found } from "./walk.ts";
 
 /** `metadata`: all that stat and readlink tell; `content`: extended attributes and the bytes of files as well. */
 export type Depth = "metadata" | "content";
@@ -19,7 +19,7 @@ const batchBytes = 64 * 1024;
 
 /**
  * Hashes a layer's tree in overlay's form. Times of folders are left out: those that no entry of the layer named have
- * the time at which they were made.
+ * the time at which they were made. So have whiteouts, whose time only tells a tree from what it was before.
  */
 export function digestTree(root: number, depth: Depth): TreeDigest {
   const hash = startHash();
@@ -35,7 +35,8 @@ export function digestTree(root: number, depth: Depth): TreeDigest {
   };
   walk([root], "shown", (found) => {
     entries += 1;
-    const line = depth === "content" ? lineOf(found) + contentOf(found, buffer, isTheTrees) : lineOf(found);
+    const line =
+      depth === "content" ? lineOf(timeless(found)) + contentOf(found, buffer, isTheTrees) : lineOf(found);
     lines.push(line);
     held += line.length;
     if (held > batchBytes) flush();
@@ -60,6 +61,11 @@ export function createFingerprints(counts: (name: string) => boolean): Fingerpri
       return hash.digest();
     },
   };
+}
+
+/** No entry of a layer says when a whiteout was made: each unpacking gives it another time. */
+function timeless(found: Found): Found {
+  return isWhiteout(found) ? { ...found, mtime: 0, mtimeNsec: 0 } : found;
 }
 
 /** Labels are given by the host's policy to whatever is made. */
