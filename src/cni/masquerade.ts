@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { formatPrefix, networkOf, type IpPrefix } from "./ip.ts";
-import { getInetTable } from "./netlink/nftables.ts";
+import { getTable } from "./netlink/nftables.ts";
 import type { NetlinkSocket } from "./netlink/socket.ts";
 import { runNft } from "./nft.ts";
 
@@ -78,7 +78,7 @@ export class Masquerade {
   }
 
   async #exists(network: string): Promise<boolean> {
-    const [reply] = await this.#options.netfilter.request([getInetTable(tableName(network))]);
+    const [reply] = await this.#options.netfilter.request([getTable("inet", tableName(network))]);
     return reply?.acknowledgement.errno === 0;
   }
 

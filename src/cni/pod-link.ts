@@ -1,6 +1,7 @@
 import { RuntimeError } from "../core/errors.ts";
 import { addressesOf, findLink } from "./bridge/device.ts";
-import { hostLinkName, type VethNames } from "./bridge/veth.ts";
+import { hostLinkName } from "./bridge/names.ts";
+import type { VethNames } from "./bridge/veth.ts";
 import { parsePrefix, sameIp } from "./ip.ts";
 import { stringField } from "./json.ts";
 import { listAddresses } from "./netlink/address.ts";

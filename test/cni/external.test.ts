@@ -216,7 +216,7 @@ test("external: a configuration that a built-in plugin refuses leaves no record"
   await using fixture = await makeFixture();
   await using pod = await makeNamespace();
   for (const [extra, expected] of [
-    [{ vlan: 5 }, "vlan is not supported"],
+    [{ vlan: 5000 }, "vlan: expected 0 to 4094"],
     [{ mtu: "big" }, "mtu: expected a whole number"],
     [{ ipam: { type: "host-local", subnet: "10.9.0.1/24", dataDir: fixture.dataDir } }, "host bits"],
     [{ ipam: { type: "host-local", dataDir: 5 } }, "dataDir: expected a string"],

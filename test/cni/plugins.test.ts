@@ -148,6 +148,13 @@ const cases: readonly (readonly [string, string, Chain, string?])[] = [
       },
     ],
   ],
+  [
+    "1.0.0",
+    "bridge, mac by CNI_ARGS",
+    [{ ...bridge, hairpinMode: true }],
+    "IgnoreUnknown=1;MAC=0a:00:00:00:00:0c",
+  ],
+  ["0.4.0", "bridge, layer 2", [{ type: "bridge", bridge: "cmp0", promiscMode: true }]],
   ["0.4.0", "portmap, nothing", [bridge, { type: "portmap" }]],
 ];
 

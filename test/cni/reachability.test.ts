@@ -126,20 +126,56 @@ test("reachability: a bridge with another address is refused, or forced", needsR
   assert.match(await output("ip", "address", "show", "dev", "cni6"), /10\.96\.0\.1\/24/);
 });
 
-test(
-  "reachability: a link that is no bridge, and keys that are not supported, are named",
-  needsRoot,
-  async () => {
-    await using fixture = await makeFixture();
-    await output("ip", "link", "add", "cni7", "type", "veth", "peer", "name", "cni7p");
-    await using pod = await makeNamespace();
-    await fixture.configure(bridgeNetwork(fixture, "cni7", ["10.97.0.0/24"]));
-    await assert.rejects(attachPod(fixture, pod), /cni7 exists and is not a bridge/);
-    await fixture.configure(bridgeNetwork(fixture, "cni8", ["10.97.0.0/24"], { vlan: 5 }));
-    await assert.rejects(attachPod(fixture, pod), /vlan is not supported/);
-    assert.deepEqual(await pod.run("ip", "-brief", "link", "show", "type", "veth"), "");
-  },
-);
+test("reachability: a link that is no bridge, and keys that contradict, are named", needsRoot, async () => {
+  await using fixture = await makeFixture();
+  await output("ip", "link", "add", "cni7", "type", "veth", "peer", "name", "cni7p");
+  await using pod = await makeNamespace();
+  await fixture.configure(bridgeNetwork(fixture, "cni7", ["10.97.0.0/24"]));
+  await assert.rejects(attachPod(fixture, pod), /cni7 exists and is not a bridge/);
+  for (const [keys, expected] of [
+    [{ vlan: 4095 }, /vlan: expected 0 to 4094, not 4095/],
+    [{ disableContainerInterface: true }, /disableContainerInterface allows no ipam/],
+  ] as const) {
+    await fixture.configure(bridgeNetwork(fixture, "cni8", ["10.97.0.0/24"], keys));
+    await assert.rejects(attachPod(fixture, pod), expected);
+  }
+  assert.deepEqual(await pod.run("ip", "-brief", "link", "show", "type", "veth"), "");
+});
+
+test("reachability: a pod that sends with another hardware address is not heard", needsRoot, async () => {
+  await using fixture = await makeFixture();
+  await fixture.configure(bridgeNetwork(fixture, "cni10", ["10.98.0.0/24"], { macspoofchk: true }));
+  await using pod = await makeNamespace();
+  await attachPod(fixture, pod);
+  assert.equal(await ask(pod, "10.98.0.1", 9), "ECONNREFUSED");
+  await pod.run("ip", "link", "set", "eth0", "address", "02:00:00:00:00:99");
+  assert.match(await ask(pod, "10.98.0.1", 9), /^(timeout|EHOSTUNREACH)$/);
+  const tables = (): Promise<string> => output("nft", "list", "tables", "netdev");
+  assert.match(await tables(), /berth_mac_veth/);
+  for (const { podId } of fixture.networks.entries()) await fixture.networks.detach(podId, undefined, soon());
+  await fixture.restart();
+  assert.equal(await tables(), "");
+  // What a crash leaves goes with the garbage.
+  await output("nft", "add", "table", "netdev", "berth_mac_veth01234567");
+  await fixture.networks.collectGarbage(undefined, soon());
+  assert.equal(await tables(), "");
+  await output("ip", "link", "delete", "cni10");
+});
+
+test("reachability: a link that is left to the pod is down, and has no address", needsRoot, async () => {
+  await using fixture = await makeFixture();
+  const keys = { type: "bridge", bridge: "cni11", disableContainerInterface: true };
+  await fixture.configure({ cniVersion: "1.0.0", name: "l2", plugins: [keys] });
+  await using pod = await makeNamespace();
+  assert.deepEqual(await attachPod(fixture, pod), []);
+  assert.match(await pod.run("ip", "-brief", "link", "show", "eth0"), /^eth0\S* +DOWN/);
+  for (const { podId } of fixture.networks.entries()) {
+    await fixture.networks.check(podId, undefined, soon());
+    await fixture.networks.detach(podId, undefined, soon());
+  }
+  await fixture.restart();
+  await output("ip", "link", "delete", "cni11");
+});
 
 test(
   "reachability: a bridge deleted and a gateway address removed are repaired by the next pod",

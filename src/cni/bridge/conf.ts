@@ -1,6 +1,9 @@
 import { RuntimeError } from "../../core/errors.ts";
 import { booleanField, countField, objectField, stringField, type JsonObject } from "../json.ts";
+import { parseArguments } from "../args.ts";
+import type { PluginCall } from "../plugin.ts";
 import { readDns, type CniDns } from "../result.ts";
+import { readPortVlans, type PortVlans } from "./vlan-conf.ts";
 
 /** The keys of a bridge's configuration that the built-in plugin knows; they mean what the reference plugin says. */
 export interface BridgeConf {
@@ -14,6 +17,12 @@ export interface BridgeConf {
   readonly promiscMode: boolean;
   readonly portIsolation: boolean;
   readonly enableDad: boolean;
+  /** Undefined where the network has no VLANs. */
+  readonly vlans: PortVlans | undefined;
+  /** Whether what the pod sends with another hardware address than its own is dropped. */
+  readonly checkMac: boolean;
+  /** `down` leaves it to the pod, as virtual machines want it. */
+  readonly podLink: "up" | "down";
   /** Bytes; undefined is the kernel's default. */
   readonly mtu?: number;
   /** The pod's hardware address, where the caller wants a certain one. */
@@ -24,21 +33,14 @@ export interface BridgeConf {
 }
 
 const defaultBridge = "cni0";
-/** Keys of newer or rarer use that must not be passed over in silence. */
-const unknownKeys = ["vlan", "vlanTrunk", "macspoofchk", "disableContainerInterface"] as const;
 /** IFNAMSIZ without its NUL; no slash or blank (dev_valid_name of the kernel). */
 const interfaceName = /^(?!\.{1,2}$)[^\s/:]{1,15}$/;
 const macPattern = /^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$/;
 
-/** Reads a bridge's configuration; throws `invalid-argument`, or `unimplemented` for a key it does not do. */
-export function readBridgeConf(conf: JsonObject): BridgeConf {
+/** Reads a bridge's configuration; throws `invalid-argument`. */
+export function readBridgeConf({ conf, args }: Pick<PluginCall, "conf" | "args">): BridgeConf {
   const network = stringField(conf, "name", "bridge");
   const what = `network ${network}: bridge`;
-  for (const key of unknownKeys) {
-    const value = conf[key];
-    if (value === undefined || value === null || value === false || value === 0) continue;
-    throw new RuntimeError("unimplemented", `${what}: ${key} is not supported`);
-  }
   const isDefaultGateway = booleanField(conf, "isDefaultGateway", what);
   const read: BridgeConf = {
     network,
@@ -51,8 +53,11 @@ export function readBridgeConf(conf: JsonObject): BridgeConf {
     promiscMode: booleanField(conf, "promiscMode", what),
     portIsolation: booleanField(conf, "portIsolation", what),
     enableDad: booleanField(conf, "enabledad", what),
+    vlans: readPortVlans(conf, what),
+    checkMac: booleanField(conf, "macspoofchk", what),
+    podLink: booleanField(conf, "disableContainerInterface", what) ? "down" : "up",
     ...optionalMtu(countField(conf, "mtu", what)),
-    ...wantedMac(conf, what),
+    ...wantedMac(conf, args, what),
     ipam: stringField(objectField(conf, "ipam", what) ?? {}, "type", what),
     dns: readDns(objectField(conf, "dns", what) ?? {}, what),
   };
@@ -65,14 +70,20 @@ export function readBridgeConf(conf: JsonObject): BridgeConf {
   if (read.hairpinMode && read.promiscMode) {
     throw new RuntimeError("invalid-argument", `${what}: hairpinMode and promiscMode exclude each other`);
   }
+  if (read.podLink === "down" && read.ipam !== "") {
+    throw new RuntimeError("invalid-argument", `${what}: disableContainerInterface allows no ipam`);
+  }
   return read;
 }
 
-/** The capability `mac` wins over `args.cni.mac`. */
-function wantedMac(conf: JsonObject, what: string): { mac?: string } {
+/** The capability `mac` wins over `args.cni.mac`, and that over MAC of CNI_ARGS. */
+function wantedMac(conf: JsonObject, args: string, what: string): { mac?: string } {
   const runtimeConfig = objectField(conf, "runtimeConfig", what) ?? {};
   const cni = objectField(objectField(conf, "args", what) ?? {}, "cni", what) ?? {};
-  const mac = stringField(runtimeConfig, "mac", what) || stringField(cni, "mac", what);
+  const mac =
+    stringField(runtimeConfig, "mac", what) ||
+    stringField(cni, "mac", what) ||
+    (parseArguments(args).get("MAC") ?? "");
   if (mac === "") return {};
   if (!macPattern.test(mac)) {
     throw new RuntimeError("invalid-argument", `${what}: not a hardware address: ${JSON.stringify(mac)}`);

@@ -92,28 +92,29 @@ async function createBridge(rtnetlink: NetlinkSocket, conf: BridgeConf): Promise
   return link;
 }
 
-async function ensureAddress(
+/** Gives a gateway's link an address; one in its way is an error, or goes where the configuration says so. */
+export async function ensureAddress(
   rtnetlink: NetlinkSocket,
   conf: BridgeConf,
-  bridge: Link,
+  link: Link,
   wanted: IpPrefix,
 ): Promise<void> {
-  const [reply] = await rtnetlink.execute(conf.bridge, [listAddresses(bridge.index)]);
-  for (const { prefix } of addressesOf(bridge.index, reply)) {
+  const [reply] = await rtnetlink.execute(link.name, [listAddresses(link.index)]);
+  for (const { prefix } of addressesOf(link.index, reply)) {
     if (isSamePrefix(prefix, wanted)) return;
     if (!isInTheWay(prefix, wanted)) continue;
     if (!conf.forceAddress) {
       throw new RuntimeError(
         "failed-precondition",
-        `${conf.bridge} has the address ${formatPrefix(prefix)} already, not ${formatPrefix(wanted)}`,
+        `${link.name} has the address ${formatPrefix(prefix)} already, not ${formatPrefix(wanted)}`,
       );
     }
-    await rtnetlink.execute(conf.bridge, [deleteAddress(bridge.index, prefix)]);
+    await rtnetlink.execute(link.name, [deleteAddress(link.index, prefix)]);
   }
   const flags = wanted.address.family === 6 ? IFA_F_NODAD : 0;
-  const [added] = await rtnetlink.request([addAddress(bridge.index, wanted, flags)]);
+  const [added] = await rtnetlink.request([addAddress(link.index, wanted, flags)]);
   // EEXIST: another pod's set-up was quicker.
-  if (added !== undefined && !isAlreadyThere(added)) requireSuccess(conf.bridge, added);
+  if (added !== undefined && !isAlreadyThere(added)) requireSuccess(link.name, added);
 }
 
 /** A bridge has one IPv4 network; of IPv6 as many as do not overlap (the reference plugin's rule). */

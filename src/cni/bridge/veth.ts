@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RuntimeError } from "../../core/errors.ts";
@@ -28,6 +27,7 @@ import type { CniIp } from "../result.ts";
 import type { BridgeConf } from "./conf.ts";
 import { addressesOf, findLink, isBridgeReady, linkOf, randomMac } from "./device.ts";
 import { routeSettings, type GatewayPlan } from "./gateways.ts";
+import { setPortVlans } from "./vlan.ts";
 
 /** What a pod's veth is called: its two ends, and the alias of the host's, by which garbage collection knows it. */
 export interface VethNames {
@@ -48,11 +48,6 @@ export interface VethPair {
 /** How long duplicate address detection may take, and the time between two looks, in milliseconds. */
 const settleLimitMs = 10_000;
 const settleDelayMs = 20;
-
-/** The host's end is found by its name alone, also when the namespace and every record are gone. */
-export function hostLinkName(containerId: string, ifname: string): string {
-  return `veth${createHash("sha256").update(`${containerId}/${ifname}`).digest("hex").slice(0, 8)}`;
-}
 
 /**
  * Makes the pair as a port of `bridgeIndex` and verifies the bridge, all with one datagram. Gives undefined, with
@@ -97,6 +92,8 @@ export async function connectPod(
     const port = { hairpin: conf.hairpinMode, isolated: conf.portIsolation };
     await rtnetlink.execute(names.host, [setBridgePort(host.index, port)]);
   }
+  // The pod's end is down still: nothing passes by another VLAN.
+  if (conf.vlans !== undefined) await setPortVlans(rtnetlink, bridge, host, conf.vlans);
   undo.move();
   return { bridge, host, podMac, podIndex: host.peer };
 }
@@ -116,7 +113,7 @@ export async function configurePod(
       addAddress(index, address, address.address.family === 6 && !conf.enableDad ? IFA_F_NODAD : 0),
     ),
     // After the addresses, so that coming up announces them (arp_notify).
-    setLink(index, { flags: IFF_UP }),
+    setLink(index, { flags: conf.podLink === "up" ? IFF_UP : 0 }),
     ...routeSettings(plan.routes, plan.ips).map((route) => addRoute(index, route)),
   ]);
   const routesStart = addresses.length + 1;

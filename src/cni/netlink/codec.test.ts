@@ -22,7 +22,7 @@ import {
   encodeMessage,
   type NetlinkMessage,
 } from "./message.ts";
-import { getInetTable } from "./nftables.ts";
+import { getTable } from "./nftables.ts";
 import { addRoute } from "./route.ts";
 
 /** Written as groups so that a reader can hold them against the kernel's structs. */
@@ -171,7 +171,7 @@ const requests: readonly (readonly [string, NetlinkMessage, number, number, stri
     0x605,
     hex("02 18 00 00 fe 03 fd 01 00000000", "0800 0f00 fe000000", "0800 0400 02000000", "0800 0100 0a090000"),
   ],
-  ["an nftables table", getInetTable("t"), 0x0a01, 0x5, hex("01 00 0000", "0600 0100 7400 0000")],
+  ["an nftables table", getTable("inet", "t"), 0x0a01, 0x5, hex("01 00 0000", "0600 0100 7400 0000")],
 ];
 
 for (const [name, message, type, flags, payload] of requests) {

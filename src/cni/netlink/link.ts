@@ -63,10 +63,11 @@ export interface LinkSettings {
   readonly flagsMask?: number;
 }
 
-/** The other end of a veth pair: made in the namespace that the file descriptor stands for. */
+/** The other end of a veth pair. */
 export interface PeerSettings extends LinkSettings {
   readonly name: string;
-  readonly netnsFd: number;
+  /** The namespace it is made in; undefined is the socket's. */
+  readonly netnsFd?: number;
 }
 
 /** A link as the kernel tells of it. */
@@ -98,7 +99,7 @@ export function addVeth(settings: LinkSettings, peer: PeerSettings): NetlinkMess
   const peerBytes = Buffer.concat([
     linkHeader(0, 0, peer),
     linkAttributes(peer),
-    u32(IFLA_NET_NS_FD, peer.netnsFd),
+    ...(peer.netnsFd === undefined ? [] : [u32(IFLA_NET_NS_FD, peer.netnsFd)]),
   ]);
   const data = nested(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peerBytes));
   const info = nested(IFLA_LINKINFO, text(IFLA_INFO_KIND, "veth"), data);

@@ -9,7 +9,7 @@ import {
   decodeElements,
   decodeGeneration,
   deleteElements,
-  deleteInetTable,
+  deleteTable,
   getChain,
   getGeneration,
   listElements,
@@ -33,7 +33,7 @@ const messages: readonly (readonly [string, NetlinkMessage, number, number, stri
   ["a batch's begin", batchBegin(), 0x10, 0x1, "0000000a"],
   ["one that names a generation", batchBegin(7), 0x10, 0x1, hex("0000000a", "0800 0100 00000007")],
   ["a batch's end", batchEnd(), 0x11, 0x1, "0000000a"],
-  ["a table deleted", deleteInetTable("t"), 0x0a02, 0x5, hex("01000000", "0600 0100 7400 0000")],
+  ["a table deleted", deleteTable("inet", "t"), 0x0a02, 0x5, hex("01000000", "0600 0100 7400 0000")],
   [
     "a chain of iptables",
     getChain("ip6", "nat", "X"),

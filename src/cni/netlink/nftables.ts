@@ -42,8 +42,8 @@ const rangeEndFlag = Buffer.of(0, 0, 0, 1);
 /** How nft(8) keeps an element's comment in its user data: type, length, text with its NUL. */
 const NFTNL_UDATA_SET_ELEM_COMMENT = 0;
 
-/** The nftables families: IPv4 alone, IPv6 alone, and both in one table. */
-export const tableFamilies = { ip: 2, ip6: 10, inet: 1 } as const;
+/** The nftables families: IPv4 alone, IPv6 alone, both in one table, and what arrives at a link. */
+export const tableFamilies = { ip: 2, ip6: 10, inet: 1, netdev: 5 } as const;
 
 /** One of {@link tableFamilies}. */
 export type TableFamily = keyof typeof tableFamilies;
@@ -67,14 +67,24 @@ export interface SetElement {
 /** Bytes of a comment that nft(8) accepts (NFTNL_UDATA_COMMENT_MAXLEN). */
 export const maxCommentBytes = 127;
 
-/** Asks for an nftables table of the family inet by name; a table that is not there answers `ENOENT`. */
-export function getInetTable(name: string): NetlinkMessage {
-  return nftablesMessage(NFT_MSG_GETTABLE, NLM_F_REQUEST | NLM_F_ACK, "inet", text(NFTA_TABLE_NAME, name));
+/** Asks for an nftables table by name; a table that is not there answers `ENOENT`. */
+export function getTable(family: TableFamily, name: string): NetlinkMessage {
+  return nftablesMessage(NFT_MSG_GETTABLE, NLM_F_REQUEST | NLM_F_ACK, family, text(NFTA_TABLE_NAME, name));
 }
 
-/** Deletes a table of the family inet with all that is in it; goes into a batch. */
-export function deleteInetTable(name: string): NetlinkMessage {
-  return nftablesMessage(NFT_MSG_DELTABLE, NLM_F_REQUEST | NLM_F_ACK, "inet", text(NFTA_TABLE_NAME, name));
+/** Asks for every table of a family. */
+export function listTables(family: TableFamily): NetlinkMessage {
+  return nftablesMessage(NFT_MSG_GETTABLE, NLM_F_REQUEST | NLM_F_DUMP, family, Buffer.alloc(0));
+}
+
+/** Reads the name in an answer to {@link getTable} or {@link listTables}. */
+export function decodeTableName(payload: Buffer): string {
+  return attributeText(decodeAttributes(payload.subarray(4)).get(NFTA_TABLE_NAME));
+}
+
+/** Deletes a table with all that is in it; goes into a batch. */
+export function deleteTable(family: TableFamily, name: string): NetlinkMessage {
+  return nftablesMessage(NFT_MSG_DELTABLE, NLM_F_REQUEST | NLM_F_ACK, family, text(NFTA_TABLE_NAME, name));
 }
 
 /** Asks for a chain; one that is not there, or whose table is not, answers `ENOENT`. */

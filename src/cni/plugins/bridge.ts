@@ -2,11 +2,14 @@ import { RuntimeError } from "../../core/errors.ts";
 import { readBridgeConf, type BridgeConf } from "../bridge/conf.ts";
 import { ensureBridge, findLink } from "../bridge/device.ts";
 import { planGateways, type GatewayPlan } from "../bridge/gateways.ts";
+import { guardMac, removeStaleGuards, unguardMac } from "../bridge/mac-guard.ts";
 import { configurePod, connectPod, disconnectPod, silencePod, type VethPair } from "../bridge/veth.ts";
+import { ensureVlanGateway } from "../bridge/vlan.ts";
 import { ipamType } from "../conf.ts";
 import type { HostNetwork } from "../host-network.ts";
 import { parsePrefix } from "../ip.ts";
-import { IFF_UP } from "../netlink/link.ts";
+import { KeyedQueue } from "../keyed-queue.ts";
+import { IFF_UP, type Link } from "../netlink/link.ts";
 import type { Plugin, PluginCall } from "../plugin.ts";
 import { assignAddresses, checkPodLink, linkNames } from "../pod-link.ts";
 import type { PodNamespace } from "../pod-namespace.ts";
@@ -49,6 +52,21 @@ export function bridgePlugin(host: HostNetwork): Plugin {
     );
   };
 
+  /** Two pods that come at a time make one link. */
+  const gatewayTurns = new KeyedQueue();
+  const ensureGateway = async (
+    call: PluginCall,
+    conf: BridgeConf,
+    { bridge }: VethPair,
+    { bridgeAddresses }: GatewayPlan,
+  ): Promise<Link | undefined> => {
+    const { vlans } = conf;
+    if (vlans === undefined || bridgeAddresses.length === 0) return undefined;
+    return gatewayTurns.run(`${conf.bridge}.${vlans.untagged}`, call.signal, () =>
+      ensureVlanGateway(host.rtnetlink, conf, bridge, vlans, bridgeAddresses),
+    );
+  };
+
   const enableForwarding = (call: PluginCall, conf: BridgeConf, plan: GatewayPlan): void => {
     if (!conf.isGateway) return;
     for (const family of new Set(plan.bridgeAddresses.map(({ address }) => address.family))) {
@@ -61,21 +79,29 @@ export function bridgePlugin(host: HostNetwork): Plugin {
     type: "bridge",
     add: async (call) => {
       const namespace = requireNamespace(call);
-      const conf = readBridgeConf(call.conf);
+      const conf = readBridgeConf(call);
       await using undo = new AsyncDisposableStack();
       const addresses = await assignAddresses(call, conf.ipam, undo);
       const plan = planGateways(conf, addresses);
       prepareNamespace(namespace, plan);
       enableForwarding(call, conf, plan);
-      const pair = await connect(call, namespace, conf, plan);
+      // The gateway of a VLAN is no part of the bridge.
+      const isBeside = conf.vlans?.gateway === "vlan";
+      const pair = await connect(call, namespace, conf, isBeside ? { ...plan, bridgeAddresses: [] } : plan);
       undo.defer(() => disconnectPod(host.removals, namespace, linkNames(call)));
+      const gateway = isBeside ? await ensureGateway(call, conf, pair, plan) : undefined;
+      if (conf.checkMac) {
+        const subject = `network ${conf.network}: bridge: macspoofchk`;
+        await guardMac(host, subject, pair.host.name, pair.podMac, call.signal);
+        undo.defer(() => unguardMac(host, pair.host.name));
+      }
       await configurePod(namespace, conf, plan, pair, call.signal);
       if (conf.ipMasq) {
         const prefixes = plan.ips.map((ip) => parsePrefix(ip.address));
         await host.masquerade.ensure(conf.network, prefixes, call.signal);
       }
       undo.move();
-      return makeResult(call, conf, plan, pair, addresses);
+      return makeResult(call, conf, plan, { pair, gateway }, addresses);
     },
     del: async (call) => {
       // No more of the configuration than this: what ADD refused must not fail here.
@@ -83,20 +109,22 @@ export function bridgePlugin(host: HostNetwork): Plugin {
       const finish = async (later: PluginCall): Promise<void> => {
         // The link first: an address is free only when nothing can answer to it any more.
         await disconnectPod(host.removals, later.namespace, linkNames(call));
+        if (call.conf["macspoofchk"] === true) await unguardMac(host, linkNames(call).host);
         if (ipam !== "") await (await later.delegate(ipam)).del(later);
       };
       if ((await silencePod(host.rtnetlink, linkNames(call).host)) === "silent") call.afterwards(finish);
       else await finish(call);
     },
     check: async (call) => {
-      const conf = readBridgeConf(call.conf);
+      const conf = readBridgeConf(call);
       if (conf.ipam !== "") await (await call.delegate(conf.ipam)).check(call);
       await checkHost(host, conf);
-      await checkPodLink(call, requireNamespace(call));
+      if (conf.podLink === "up") await checkPodLink(call, requireNamespace(call));
     },
     gc: async (call, valid) => {
       // As in DEL: an address is free only when nothing can answer to it any more.
       await removeStaleLinks(host, "veth", call, valid);
+      await removeStaleGuards(host);
       const ipam = ipamType(call.conf);
       if (ipam !== "") await (await call.delegate(ipam)).gc(call, valid);
     },
@@ -119,15 +147,17 @@ function makeResult(
   call: PluginCall,
   conf: BridgeConf,
   plan: GatewayPlan,
-  pair: VethPair,
+  links: { readonly pair: VethPair; readonly gateway: Link | undefined },
   addresses: CniResult,
 ): CniResult {
-  const { bridge, host, podMac } = pair;
+  const { bridge, host, podMac } = links.pair;
+  const { gateway } = links;
   return {
     interfaces: [
       { name: bridge.name, mac: bridge.mac, mtu: bridge.mtu },
       { name: host.name, mac: host.mac, mtu: host.mtu },
       { name: call.ifname, mac: podMac, mtu: host.mtu, sandbox: call.netns },
+      ...(gateway === undefined ? [] : [{ name: gateway.name, mac: gateway.mac, mtu: gateway.mtu }]),
     ],
     ips: plan.ips.map((ip) => ({ ...ip, interface: 2 })),
     routes: plan.routes,

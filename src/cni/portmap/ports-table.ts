@@ -9,9 +9,9 @@ import {
   decodeElements,
   decodeGeneration,
   deleteElements,
-  deleteInetTable,
+  deleteTable,
   getGeneration,
-  getInetTable,
+  getTable,
   listElements,
   type SetElement,
   type SetName,
@@ -86,7 +86,7 @@ export class PortsTable {
       // Before the rules go that keep the links' neighbours out.
       setRouteLocalnet(links, "0");
       forbidden = links;
-      return [deleteInetTable(this.name)];
+      return [deleteTable("inet", this.name)];
     });
   }
 
@@ -107,7 +107,7 @@ export class PortsTable {
 
   /** True where the network has a table. */
   async exists(): Promise<boolean> {
-    const [reply] = await this.#netfilter.request([getInetTable(this.name)]);
+    const [reply] = await this.#netfilter.request([getTable("inet", this.name)]);
     return reply?.acknowledgement.errno === 0;
   }
 
