@@ -1,10 +1,16 @@
+import "./v8-flags.ts";
 import { readFileSync } from "node:fs";
+import { getPriority } from "node:os";
 import { join } from "node:path";
 import { helpText, readInvocation } from "./config/index.ts";
 import { asRuntimeError } from "./core/errors.ts";
 import { startDaemon } from "./daemon.ts";
+import type { Logger } from "./core/logger.ts";
 import { createLogger } from "./logging.ts";
-import { sdNotify } from "./sys/index.ts";
+import { schedSetNice, sdNotify } from "./sys/index.ts";
+
+/** The event loop's, where whoever started the daemon chose none. */
+const niceValue = -10;
 
 /** Wrong usage, as opposed to a failure to run. */
 const exitUsage = 2;
@@ -31,6 +37,7 @@ async function main(argv: readonly string[]): Promise<number> {
   process.umask(0o022);
   const logger = createLogger({ level: config.logLevel, format: config.logFormat });
   for (const warning of warnings) logger.warn(warning);
+  goFirst(logger);
   const stop = untilSignal();
   await using _daemon = await startDaemon(config, packageVersion(), logger);
   notify("READY=1");
@@ -59,4 +66,14 @@ function packageVersion(): string {
 function print(text: string): number {
   process.stdout.write(text);
   return 0;
+}
+
+/** The event loop before the work that it starts, so that a busy node still gets answers. Nothing started inherits this. */
+function goFirst(logger: Logger): void {
+  if (getPriority() !== 0) return;
+  try {
+    schedSetNice(niceValue);
+  } catch (thrown) {
+    logger.warn("the daemon's priority stays as it is", { error: asRuntimeError(thrown).message });
+  }
 }

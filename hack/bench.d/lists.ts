@@ -42,6 +42,8 @@ async function sample(samples: Samples, suffix: string, durationMs: number): Pro
   const { socket } = samples.runtime;
   const thread = new Worker(join(import.meta.dirname, "list-sampler.ts"), {
     workerData: { socket, durationMs } satisfies SamplerRequest,
+    // Answers that came are freed soon, a few at a time: else collecting them would be measured.
+    resourceLimits: { maxYoungGenerationSizeMb: 2 },
   });
   const [taken] = (await once(thread, "message")) as [ListSamples];
   for (const ms of taken.ListContainers) samples.add(`list-500${suffix}`, ms);

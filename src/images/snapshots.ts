@@ -51,6 +51,9 @@ export type ContainerTree = Pick<PackRequest, "form" | "folders"> & {
   readonly owners: "outside" | "inside";
 };
 
+/** What an image's root folder mostly has; the daemon's umask leaves it as it is. */
+const upperMode = 0o755;
+
 /** The writable layers of containers, and what they keep from being removed. */
 export interface Snapshots {
   /** Records what the container needs, then makes its folders. Throws `not-found` where a layer is gone. */
@@ -83,13 +86,16 @@ export function openSnapshots(
     const upper = join(folder, "upper");
     const work = join(folder, "work");
     await mkdir(folder, { mode: 0o700 });
-    await mkdir(upper, { mode: 0o755 });
-    await mkdir(work, { mode: 0o700 });
-    // Overlay shows the upper folder's owner and mode as those of /.
     const [topmost] = lowers;
-    if (topmost !== undefined) {
-      const root = await stat(join(layout.layers, topmost));
-      await chmod(upper, root.mode & 0o7777);
+    const [root] = await Promise.all([
+      topmost === undefined ? undefined : stat(join(layout.layers, topmost)),
+      mkdir(upper, { mode: upperMode }),
+      mkdir(work, { mode: 0o700 }),
+    ]);
+    // Overlay shows the upper folder's owner and mode as those of /.
+    if (root !== undefined) {
+      const mode = root.mode & 0o7777;
+      if (mode !== upperMode) await chmod(upper, mode);
       if (root.uid !== 0 || root.gid !== 0) await chown(upper, root.uid, root.gid);
     }
     return { kind: "overlay", layersDir: layout.layers, lowers, upper, work };

@@ -109,3 +109,47 @@ test("inventory: a container whose pod is missing is left out and told", () =>
     assert.equal([...second.containers()].length, 0);
     assert.match(told[0] ?? "", /^container [0-9a-f]{64}: its pod [0-9a-f]{64} is not in the store$/);
   }));
+
+test("inventory: what the shim knows too is shown at once, written soon, and with the next change", () =>
+  withStore(async (store, reopen) => {
+    let writes = 0;
+    const counting: Store = {
+      ...store,
+      write: (...args) => {
+        writes++;
+        return store.write(...args);
+      },
+    };
+    const first = new Inventory(counting);
+    const pod = await first.addPod(podRecord());
+    const entry = await first.addContainer(pod, containerRecord(pod.id));
+    writes = 0;
+    const created = { state: { state: "created", pid: 7 } } as const;
+    assert.equal(await first.showContainer(entry, () => created), true);
+    assert.deepEqual(entry.record.state, created.state);
+    assert.equal(writes, 0, "shown before it is written");
+    await first.updateContainer(entry, () => ({ delivery: "delivered" }));
+    assert.equal(writes, 1, "both in one");
+    const running = { state: { state: "running", pid: 7, startedAt: 1n } } as const;
+    await first.showContainer(entry, () => running);
+    while (writes < 2) await new Promise((resolve) => setImmediate(resolve));
+    await first.updateContainer(entry, () => undefined);
+    const second = new Inventory(await reopen());
+    await second.load(assert.fail);
+    const { state, delivery } = second.container(entry.id).record;
+    assert.deepEqual({ state, delivery }, { ...running, delivery: "delivered" });
+    assert.equal(writes, 2);
+  }));
+
+test("inventory: what is removed while it waits to be written stays removed", () =>
+  withStore(async (store, reopen) => {
+    const first = new Inventory(store);
+    const pod = await first.addPod(podRecord());
+    const entry = await first.addContainer(pod, containerRecord(pod.id));
+    await first.showContainer(entry, () => ({ state: { state: "created", pid: 7 } }));
+    await first.removeContainer(entry);
+    await new Promise((resolve) => setImmediate(resolve));
+    const second = new Inventory(await reopen());
+    await second.load(assert.fail);
+    assert.equal(second.findContainer(entry.id), undefined);
+  }));

@@ -33,6 +33,8 @@ export interface ContainerEntry {
   readonly lifecycle: Mutex;
   /** Changes of the record happen one after the other. */
   readonly writes: Mutex;
+  /** Set where the record was shown and is not written yet. */
+  unwritten: boolean;
   /** Resolves when the container has ended. */
   readonly ended: PromiseWithResolvers<undefined>;
   /** The stop signal is sent once, however often Stop is called. */
@@ -41,7 +43,7 @@ export interface ContainerEntry {
 
 /**
  * Every pod and container, in memory for reading and in the store for the next daemon. A record is written before it is
- * shown; nothing else changes one.
+ * shown, but for what the shim knows as well; nothing else changes one.
  */
 export class Inventory {
   readonly #store: Store;
@@ -159,7 +161,27 @@ export class Inventory {
       const record = { ...entry.record, ...change };
       await this.#store.write([this.#containerTable.put(entry.id, record)], "memory");
       entry.record = record;
+      entry.unwritten = false;
       return true;
+    });
+  }
+
+  /**
+   * As {@link updateContainer} for what the next daemon learns from the shim too: shown at once, and written behind the
+   * caller's back or with the next change, whichever comes first. A failure to write it is told then, or to nobody.
+   */
+  async showContainer(
+    entry: ContainerEntry,
+    decide: (record: Container) => Partial<Container> | undefined,
+  ): Promise<boolean> {
+    return entry.writes.run(() => {
+      if (this.#containers.get(entry.id) !== entry) throw gone("container", entry.id);
+      const change = decide(entry.record);
+      if (change === undefined) return Promise.resolve(false);
+      entry.record = { ...entry.record, ...change };
+      entry.unwritten = true;
+      setImmediate(() => void this.#writeShown(entry).catch(() => undefined));
+      return Promise.resolve(true);
     });
   }
 
@@ -171,7 +193,8 @@ export class Inventory {
 
   /** Forgets a container and frees its name. */
   async removeContainer(entry: ContainerEntry): Promise<void> {
-    await this.#store.write([this.#containerTable.delete(entry.id)], "memory");
+    // After what is being written of it, or that would be the last word.
+    await entry.writes.run(() => this.#store.write([this.#containerTable.delete(entry.id)], "memory"));
     this.#forgetContainer(entry);
   }
 
@@ -183,6 +206,15 @@ export class Inventory {
       entry.shim = undefined;
       shim?.close();
     }
+  }
+
+  async #writeShown(entry: ContainerEntry): Promise<void> {
+    await entry.writes.run(async () => {
+      if (!entry.unwritten || this.#containers.get(entry.id) !== entry) return;
+      const { record } = entry;
+      await this.#store.write([this.#containerTable.put(entry.id, record)], "memory");
+      entry.unwritten = false;
+    });
   }
 
   #addPod(id: PodId, record: Pod): PodEntry {
@@ -208,6 +240,7 @@ export class Inventory {
       record,
       lifecycle: new Mutex(),
       writes: new Mutex(),
+      unwritten: false,
       ended: Promise.withResolvers(),
       stopSignalled: false,
     };

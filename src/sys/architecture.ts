@@ -7,17 +7,18 @@ export interface Architecture {
   readonly syscalls: {
     readonly pidfd_open: number;
     readonly pidfd_send_signal: number;
+    readonly sched_setattr: number;
   };
 }
 
 const x86_64: Architecture = {
   machine: "x86_64",
-  syscalls: { pidfd_open: 434, pidfd_send_signal: 424 },
+  syscalls: { pidfd_open: 434, pidfd_send_signal: 424, sched_setattr: 314 },
 };
 
 const aarch64: Architecture = {
   machine: "aarch64",
-  syscalls: { pidfd_open: 434, pidfd_send_signal: 424 },
+  syscalls: { pidfd_open: 434, pidfd_send_signal: 424, sched_setattr: 274 },
 };
 
 const byNodeArch: Readonly<Record<string, Architecture>> = { x64: x86_64, arm64: aarch64 };

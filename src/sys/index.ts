@@ -18,6 +18,7 @@ export { openNamespace, setns, withNetns } from "./setns.ts";
 export { mount, umount2 } from "./mount.ts";
 export { statfs, type FileSystem } from "./statfs.ts";
 export { flock } from "./flock.ts";
+export { schedSetNice } from "./sched-setattr.ts";
 export { bind, recv, sendto, sendtoInThread, setsockopt, sockaddrNl, sockaddrUn, socket } from "./socket.ts";
 export { connect, isWritable, pendingError, sockaddrIn, sockaddrIn6, type Connecting } from "./connect.ts";
 export { sdNotify } from "./sd-notify.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { getPriority, setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import {
@@ -22,6 +22,7 @@ import {
   pidfdSendSignal,
   readBoundingSet,
   recv,
+  schedSetNice,
   sdNotify,
   SOCK_CLOEXEC,
   SOCK_DGRAM,
@@ -184,5 +185,18 @@ test("sys: withNetns runs inside and comes back, also when the work throws", roo
     closeSync(fd);
     child.kill("SIGKILL");
     await once(child, "exit");
+  }
+});
+
+test("sched_setattr: a nice value that no child inherits", root, () => {
+  const before = getPriority();
+  schedSetNice(-5);
+  try {
+    assert.equal(getPriority(), -5);
+    const { stdout } = spawnSync("cat", ["/proc/self/stat"], { encoding: "utf8" });
+    // The nineteenth field (proc_pid_stat(5)), counted from behind the name.
+    assert.equal(stdout.split(") ")[1]?.split(" ")[16], "0");
+  } finally {
+    setPriority(before);
   }
 });

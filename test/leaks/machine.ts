@@ -61,6 +61,9 @@ function readMounts(): string[] {
 /** Folders that stay as long as a daemon is installed, whatever it runs; what is in them does not. */
 const lastingCgroups = /^\/sys\/fs\/cgroup\/([a-z_,=]+\/)?(berth-shims(\/launcher)?|berth-test)$/;
 
+/** A launcher always has a shim forked ahead, in a cgroup with a number of its own. */
+const spareLeaf = /\/berth-shims\/shim-\d+-\d+$/;
+
 /** Every cgroup that no process outside of this PID namespace lives in or below: those belong to somebody else. */
 function readCgroups(): string[] {
   const root = "/sys/fs/cgroup";
@@ -68,7 +71,8 @@ function readCgroups(): string[] {
     childrenOf(hierarchy)
       .filter((cgroup) => !holdsForeignProcess(cgroup))
       .flatMap((cgroup) => [cgroup, ...descendantsOf(cgroup)])
-      .filter((cgroup) => !lastingCgroups.test(cgroup)),
+      .filter((cgroup) => !lastingCgroups.test(cgroup))
+      .map((cgroup) => cgroup.replace(spareLeaf, "/berth-shims/shim")),
   );
 }
 

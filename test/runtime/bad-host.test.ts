@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { TestDaemon, testConflist } from "../harness/daemon.ts";
@@ -150,4 +150,19 @@ test("bad host: a full disk fails with words, leaves nothing, and work goes on w
     for (const one of later) await one[Symbol.asyncDispose]();
   }
   assert.deepEqual(await leftovers(world), clean);
+});
+
+test("bad host: a writable layer that fails while the rest is still being gathered fails that request alone", async () => {
+  await using world = await World.create();
+  await using daemon = await TestDaemon.start(world);
+  await makeTestImage(daemon);
+  await using pod = await TestPod.run(daemon);
+  const folder = join(world.folder, "root/containers");
+  await rename(folder, `${folder}.away`);
+  // A profile nobody has used yet: reading and compiling it takes longer than it takes the layer to fail.
+  const localhost_ref = await world.file("fresh.json", JSON.stringify({ defaultAction: "SCMP_ACT_ALLOW" }));
+  const security = { seccomp: { profile_type: "Localhost", localhost_ref } } as const;
+  await assert.rejects(pod.create("true", { security }), /no such file|ENOENT/);
+  await rename(`${folder}.away`, folder);
+  assert.equal(await pod.output("echo alive", { security }), "alive\n");
 });

@@ -22,6 +22,7 @@ import type {
   SpecMount,
   SpecProcess,
 } from "../../src/core/oci-runtime-spec.ts";
+import { isAlive } from "./evidence.ts";
 import { type CreateOptions, Launcher, type ShimConnection, type Wait } from "../../src/shim/client/index.ts";
 import type { Created, ExitRecord } from "../../src/shim/protocol/messages.ts";
 
@@ -61,7 +62,7 @@ export class TestHost implements AsyncDisposable {
   readonly rootfs: string;
   readonly launcher: Launcher;
   readonly #containers: TestContainer[] = [];
-  readonly #ids: string[] = [];
+  readonly #leaves: string[] = [];
 
   private constructor(folder: string, launcher: Launcher) {
     this.folder = folder;
@@ -82,37 +83,37 @@ export class TestHost implements AsyncDisposable {
   /** Makes a container whose root is an overlay over the busybox. */
   async create(args: readonly string[], change: SpecChange = {}, bound: Wait = wait): Promise<TestContainer> {
     const id = randomBytes(8).toString("hex");
-    this.#ids.push(id);
     const folder = join(this.folder, id);
     for (const name of ["upper", "work"]) mkdirSync(join(folder, name), { recursive: true });
     const spec = specOf(id, args, change);
     writeFileSync(join(folder, "config.json"), JSON.stringify(spec));
     const logPath = join(folder, "log");
     const recordPath = join(folder, "exit.json");
-    const { created, connection } = await this.launcher
-      .prepare({ id, cgroup: spec.linux?.cgroupsPath ?? "" }, bound)
-      .create(
-        {
-          bundle: folder,
-          rootfs: {
-            kind: "overlay",
-            layersDir: this.folder,
-            lowers: ["rootfs"],
-            upper: join(folder, "upper"),
-            work: join(folder, "work"),
-            volatile: true,
-            lowerdirPlus: true,
-          },
-          socket: join(folder, "shim.sock"),
-          exitRecord: recordPath,
-          log: { path: logPath, maxLineBytes: 16384, maxBytes: 0 },
-          stdin: "closed",
-          imageVolumes: [],
-          createSources: [],
-          ...change.request,
+    const newShim = this.launcher.newShim(bound);
+    newShim.prepare({ id, cgroup: spec.linux?.cgroupsPath ?? "" });
+    const { created, connection } = await newShim.create(
+      {
+        bundle: folder,
+        rootfs: {
+          kind: "overlay",
+          layersDir: this.folder,
+          lowers: ["rootfs"],
+          upper: join(folder, "upper"),
+          work: join(folder, "work"),
+          volatile: true,
+          lowerdirPlus: true,
         },
-        bound,
-      );
+        socket: join(folder, "shim.sock"),
+        exitRecord: recordPath,
+        log: { path: logPath, maxLineBytes: 16384, maxBytes: 0 },
+        stdin: "closed",
+        imageVolumes: [],
+        createSources: [],
+        ...change.request,
+      },
+      bound,
+    );
+    this.#leaves.push(...leavesOf(created.shimPid));
     const exit = new Promise<ExitRecord>((resolve) => connection.onExit(resolve));
     const container = {
       id,
@@ -184,16 +185,40 @@ export class TestHost implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { shim } of this.#containers) await shim.delete(wait).catch(() => undefined);
     await this.launcher.shutdown(wait);
-    for (const id of this.#ids) await removeLeaf(id);
+    for (const leaf of this.#leaves) await removeLeaf(leaf);
     rmSync(this.folder, { recursive: true, force: true });
     removeEmptyParents();
   }
 }
 
+/** Processes of a host's launcher and shims that call themselves so (comm of proc_pid_comm(5)). */
+export function processesNamed(host: TestHost, name: string): number[] {
+  return readdirSync("/proc")
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const args = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+        return (
+          args[3] === join(host.folder, "launcher") &&
+          readFileSync(`/proc/${pid}/comm`, "utf8").trim() === name &&
+          isAlive(pid)
+        );
+      } catch {
+        return false;
+      }
+    });
+}
+
+/** The cgroups that a shim is in, below where the launcher has its own. */
+function leavesOf(pid: number): string[] {
+  const lines = readFileSync(`/proc/${pid}/cgroup`, "utf8").split("\n");
+  return lines.flatMap((line) => /:(\/berth-shims\/.+)$/.exec(line)?.[1] ?? []);
+}
+
 /** A shim can't remove the v2 cgroup that it ends in; the next launcher would, but here is none. */
-async function removeLeaf(id: string): Promise<void> {
+async function removeLeaf(path: string): Promise<void> {
   for (const root of ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"]) {
-    const leaf = `${root}/berth-shims/${id}`;
+    const leaf = `${root}${path}`;
     for (let tries = 100; tries > 0 && existsSync(leaf); tries--) {
       try {
         rmdirSync(leaf);

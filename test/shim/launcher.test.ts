@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Launcher, ShimConnection } from "../../src/shim/client/index.ts";
 import { isAlive, until, unifiedRoot } from "./evidence.ts";
-import { TestHost, bundlePath, wait } from "./host.ts";
+import { TestHost, bundlePath, processesNamed, wait } from "./host.ts";
 
 let host: TestHost;
 before(async () => {
@@ -137,7 +137,7 @@ test("launcher: a client that hangs up midway through a creation leaves nothing"
   }, 200);
   await assert.rejects(slow);
   await until(
-    () => processesNamed("berth-create").length + processesNamed("berth-init").length === 0,
+    () => processesNamed(host, "berth-create").length + processesNamed(host, "berth-init").length === 0,
     "creator and init are gone",
   );
   await until(() => cgroupNames().length === 0, "and the cgroup");
@@ -154,28 +154,60 @@ function cgroupNames(): string[] {
   );
 }
 
-function processesNamed(name: string): number[] {
-  return readdirSync("/proc")
-    .filter((pid) => /^\d+$/.test(pid))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        const args = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-        return (
-          args[3] === join(host.folder, "launcher") &&
-          readFileSync(`/proc/${pid}/comm`, "utf8").trim() === name &&
-          isAlive(pid)
-        );
-      } catch {
-        return false;
-      }
-    });
+test("launcher: the shim that is forked ahead is replaced when it dies, and ends with its launcher", async () => {
+  await until(() => spares().length === 1, "one is there");
+  const [first = 0] = spares();
+  process.kill(first, "SIGKILL");
+  await until(() => spares().some((pid) => pid !== first), "another is there");
+  assert.equal((await host.run(["true"])).record.exitCode, 0);
+  const [pid = 0] = launchers();
+  process.kill(pid, "SIGKILL");
+  await until(() => spares().length === 0 && launchers().length === 0, "it ends");
+  assert.equal((await host.run(["true"])).record.exitCode, 0);
+});
+
+test("launcher: many who want a shim at once all get one", async () => {
+  const runs = await Promise.all(Array.from({ length: 8 }, () => host.run(["true"])));
+  for (const { record } of runs) assert.equal(record.exitCode, 0);
+});
+
+for (const [what, bytes] of [
+  ["says nothing and goes", Buffer.alloc(0)],
+  ["sends rubbish", Buffer.from("GET / HTTP/1.1\r\n\r\n")],
+  ["asks before it says hello", frame({ type: "prepare", seq: 1, id: "a", cgroup: "/berth-test/a" })],
+] as const) {
+  test(`launcher: a client of a new shim that ${what} gets none`, async () => {
+    const socket = connect(join(host.folder, "launcher", "new-shim.sock"));
+    socket.on("error", () => undefined);
+    await new Promise((resolve) => socket.once("connect", resolve));
+    if (bytes.length > 0) socket.write(bytes);
+    else socket.end();
+    await new Promise((resolve) => socket.once("close", resolve));
+    assert.equal((await host.run(["true"])).record.exitCode, 0);
+    await until(() => spares().length <= 1, "the one that was taken has ended");
+  });
 }
 
-test("launcher: it holds no descriptor but its own few", () => {
+/** Shims of this host that have no container: the creator is their child and has no name of its own yet. */
+function spares(): number[] {
+  const shims = processesNamed(host, "berth-shim");
+  return shims.filter((pid) => shims.some((child) => parentOf(child) === pid));
+}
+
+function parentOf(pid: number): number {
+  try {
+    return Number(readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ")[1]);
+  } catch {
+    return 0;
+  }
+}
+
+test("launcher: it holds no descriptor but its own few", async () => {
   const [pid = 0] = launchers();
+  // 0 to 2, the loop, the two sockets, the signals, the leash of the shim that is forked ahead.
+  const count = 8;
+  await until(() => readdirSync(`/proc/${pid}/fd`).length === count, "a shim is forked ahead");
   const open = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
   assert.equal(open[0], "/dev/null");
-  // 0 to 2, the loop, the socket, the signals.
-  assert.equal(open.length, 6, open.join(" "));
+  assert.equal(open.length, count, open.join(" "));
 });

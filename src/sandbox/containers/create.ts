@@ -49,24 +49,27 @@ export async function createContainer(
   if (image === undefined) throw new RuntimeError("not-found", `image ${config.image} not found`);
   requireContainerImage(image, config);
   const volumes = findVolumeImages(deps.images, config);
-  const user = await job.stage("user", () => deps.specs.resolveUser(image, config));
-
   await using undo = new AsyncDisposableStack();
+  const shim = deps.launcher.newShim({ signal: job.signal });
+  undo.defer(() => shim.cancel());
+  const user = await job.stage("user", () => deps.specs.resolveUser(image, config));
   const record = newRecord(deps, pod, config, image, user, volumes);
   const entry = await deps.inventory.addContainer(pod, record);
   undo.defer(() => deps.inventory.removeContainer(entry));
 
-  // The shim's forks and its cgroup, the folders and the spec are made at the same time.
+  // The cgroup, the folders and the spec are made at the same time.
   undo.defer(() => destroyProcesses(deps, entry));
-  const shim = deps.launcher.prepare({ id: entry.id, cgroup: deps.cgroupOf(entry) }, { signal: job.signal });
   undo.defer(() => shim.cancel());
+  shim.prepare({ id: entry.id, cgroup: deps.cgroupOf(entry) });
   const layering = job.stage("writable layer", () => deps.images.prepare(entry.id, image, job.signal));
+  const logFolder = record.logPath === "" ? undefined : mkdir(dirname(record.logPath), logFolderOptions);
+  // Both are waited for below; until then nobody listens, and a failure must not end the daemon.
+  const layered = layering.catch(() => undefined);
+  logFolder?.catch(() => undefined);
   undo.defer(async () => {
-    await layering.catch(() => undefined);
+    await layered;
     await deps.images.removeSnapshot(entry.id);
   });
-  const logFolder = record.logPath === "" ? undefined : mkdir(dirname(record.logPath), logFolderOptions);
-  logFolder?.catch(() => undefined);
 
   const imageMounts = await holdVolumeImages(deps, entry.id, volumes, job.signal);
   const paths = deps.paths.container(entry.id);
@@ -113,7 +116,8 @@ export async function createContainer(
 
   // StopPodSandbox may have begun meanwhile: it waits for this work, and must not find a new container after it.
   requireReady(pod);
-  await deps.inventory.updateContainer(entry, () => ({ state: { state: "created", pid: created.pid } }));
+  // Who claims it writes this with its delivery; where nobody ever does, the next daemon undoes what it finds.
+  await deps.inventory.showContainer(entry, () => ({ state: { state: "created", pid: created.pid } }));
   undo.move();
   watchShim(deps, entry, connection);
   return entry;

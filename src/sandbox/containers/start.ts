@@ -46,7 +46,7 @@ export async function startContainer(deps: EndDeps, entry: ContainerEntry, job: 
   }
   const running = { state: "running", pid: state.pid, startedAt } as const;
   // A short process may have ended, and been recorded, before its start was answered.
-  const changed = await deps.inventory.updateContainer(entry, (record) =>
+  const changed = await deps.inventory.showContainer(entry, (record) =>
     record.state.state === "created" ? { state: running } : undefined,
   );
   if (changed) deps.events.emit("started", entry);

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { RuntimeError, asRuntimeError } from "../../core/errors.ts";
 import { frameMessage } from "../protocol/frame.ts";
 import { protocolVersion } from "../protocol/messages.ts";
-import type { HelloReply, LauncherRequest, ShimEvent, ShimRequest } from "../protocol/messages.ts";
+import type { AnyRequest, HelloReply, ShimEvent } from "../protocol/messages.ts";
 import { type Frame, FrameDecoder, encodeFrame, encodeMessage } from "./frames.ts";
 import type { Identity } from "./identity.ts";
 import { type Answer, isSpoken, parseIncoming } from "./replies.ts";
@@ -110,11 +110,7 @@ export class Channel {
   }
 
   /** Sends a request and waits for its answer, read by `parse`; the peer's failure is thrown with its own code. */
-  async request<T>(
-    message: Unnumbered<LauncherRequest> | Unnumbered<ShimRequest>,
-    parse: (ok: unknown) => T,
-    wait: Wait,
-  ): Promise<T> {
+  async request<T>(message: Unnumbered<AnyRequest>, parse: (ok: unknown) => T, wait: Wait): Promise<T> {
     if (this.state.state === "closed") throw this.state.reason;
     const seq = ++this.lastSeq;
     const frame = encodeMessage({ ...message, seq });

@@ -2,7 +2,7 @@ import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RuntimeError, hasCode } from "../../core/errors.ts";
-import { launcherSocketName } from "../protocol/launch.ts";
+import { launcherSocketName, newShimSocketName } from "../protocol/launch.ts";
 import type {
   CreatePodRequest,
   DestroyRequest,
@@ -14,7 +14,7 @@ import { Channel, type ChannelListener, type Unnumbered } from "./channel.ts";
 import { type Identity, readIdentity } from "./identity.ts";
 import { type LauncherProgram, startLauncherProcess } from "./launcher-process.ts";
 import { podCreatedOf } from "./replies.ts";
-import { type PrepareOptions, ShimConnection, type ShimPreparation, nothing } from "./shim-connection.ts";
+import { type NewShim, ShimConnection, nothing } from "./shim-connection.ts";
 import { type Wait, bounded, remaining } from "./wait.ts";
 
 /** How often a launcher that starts is tried. */
@@ -44,6 +44,7 @@ export class Launcher {
   private readonly options: LauncherOptions;
   private readonly folder: string;
   private readonly socket: string;
+  private readonly newShimSocket: string;
   private starting: Promise<void> | undefined;
 
   private constructor(options: LauncherOptions, identity: Identity) {
@@ -51,6 +52,7 @@ export class Launcher {
     this.options = options;
     this.folder = join(options.runDir, "launcher");
     this.socket = join(this.folder, launcherSocketName);
+    this.newShimSocket = join(this.folder, newShimSocketName);
   }
 
   /** Finds the launcher or starts it, and checks that it answers: `unavailable` with its last words when it does not. */
@@ -67,12 +69,13 @@ export class Launcher {
     return launcher;
   }
 
-  /**
-   * Starts the shim of a container, and makes its cgroup, before it is known what the container is made of: neither
-   * costs time when it is. Both go with this process, or when the preparation is cancelled.
-   */
-  prepare(request: PrepareOptions, wait: Wait = {}): ShimPreparation {
-    return ShimConnection.prepare((listener) => this.reach(listener, wait), this.identity, request, wait);
+  /** Reaches for the shim of a container to come. It ends with this process, or when it is let go without a container. */
+  newShim(wait: Wait = {}): NewShim {
+    return ShimConnection.ofNew(
+      (listener) => this.reach(this.newShimSocket, listener, wait),
+      this.identity,
+      wait,
+    );
   }
 
   /** Makes and pins a pod's namespaces. */
@@ -93,7 +96,7 @@ export class Launcher {
   /** Ends the launcher; its shims live on. A launcher that is not there is no error. */
   async shutdown(wait: Wait = {}): Promise<void> {
     try {
-      const channel = await this.open(unheard, wait);
+      const channel = await this.open(this.socket, unheard, wait);
       await channel.request({ type: "shutdown" }, nothing, wait).finally(() => {
         channel.close();
       });
@@ -108,7 +111,7 @@ export class Launcher {
     wait: Wait,
   ): Promise<T> {
     const startedAt = performance.now();
-    const channel = await this.reach(unheard, wait);
+    const channel = await this.reach(this.socket, unheard, wait);
     try {
       return await channel.request(message, parse, remaining(wait, startedAt));
     } finally {
@@ -117,10 +120,10 @@ export class Launcher {
   }
 
   /** A connection to the launcher; one that is absent is started, once for all who miss it at the same time. */
-  private async reach(listener: ChannelListener, wait: Wait): Promise<Channel> {
+  private async reach(socket: string, listener: ChannelListener, wait: Wait): Promise<Channel> {
     const startedAt = performance.now();
     try {
-      return await this.open(listener, wait);
+      return await this.open(socket, listener, wait);
     } catch (thrown) {
       if (!hasCode(thrown, "unavailable")) throw thrown;
     }
@@ -128,11 +131,11 @@ export class Launcher {
       this.starting = undefined;
     });
     await this.starting;
-    return await this.open(listener, remaining(wait, startedAt));
+    return await this.open(socket, listener, remaining(wait, startedAt));
   }
 
-  private async open(listener: ChannelListener, wait: Wait): Promise<Channel> {
-    const { channel } = await Channel.open(this.socket, this.identity, listener, wait);
+  private async open(socket: string, listener: ChannelListener, wait: Wait): Promise<Channel> {
+    const { channel } = await Channel.open(socket, this.identity, listener, wait);
     return channel;
   }
 

@@ -22,17 +22,22 @@ export type CreateOptions = Omit<CreateRequest, "type" | "seq" | "id">;
 /** For which container a shim is started. */
 export type PrepareOptions = Omit<PrepareRequest, "type" | "seq">;
 
-/** A shim that starts, or stands ready, for a container that is not described yet. */
-export interface ShimPreparation {
+/** A shim without a container. Every way to use it fails where it could not be reached. */
+export interface NewShim {
   /**
-   * Makes the container, blocked before its execve. Given up or failed, the connection is cut and the shim undoes what
-   * it made.
+   * Makes the container's cgroup, before it is known what the container is made of, so that it costs no time then.
+   * What goes wrong is told when the container is asked for.
+   */
+  prepare(container: PrepareOptions): void;
+  /**
+   * Makes the container that was prepared, blocked before its execve. Given up or failed, the connection is cut and the
+   * shim undoes what it made.
    */
   create(
     options: CreateOptions,
     wait?: Wait,
   ): Promise<{ readonly created: Created; readonly connection: ShimConnection }>;
-  /** Ends the shim and what it has made; to be called before there is a container, or after its connection's end. */
+  /** Ends the shim and what it has made; of no effect where a container was made or the connection has ended. */
   cancel(): Promise<void>;
 }
 
@@ -60,31 +65,31 @@ export class ShimConnection {
     return new ShimConnection(socket, identity, channel, exits);
   }
 
-  /** Starts a shim over a fresh connection to the launcher, which becomes the connection to the shim. */
-  static prepare(
-    reachLauncher: (listener: ChannelListener) => Promise<Channel>,
+  /** A new shim over a fresh connection, which becomes the one that lasts. */
+  static ofNew(
+    reach: (listener: ChannelListener) => Promise<Channel>,
     identity: Identity,
-    request: PrepareOptions,
     wait: Wait,
-  ): ShimPreparation {
+  ): NewShim {
     const exits = new ExitWatch();
-    const preparing = reachLauncher(exits).then((channel) => {
-      // What goes wrong is told again, to somebody who listens, when the container is asked for.
-      const prepared = channel.request({ type: "prepare", ...request }, nothing, wait).catch(() => undefined);
-      return { channel, prepared };
-    });
-    preparing.catch(() => undefined);
+    const reaching = reach(exits);
+    let id = "";
+    let prepared: Promise<unknown> = reaching.catch(() => undefined);
+    let made = false;
     return {
+      prepare: (container) => {
+        ({ id } = container);
+        prepared = reaching
+          .then((channel) => channel.request({ type: "prepare", ...container }, nothing, wait))
+          .catch(() => undefined);
+      },
       create: async (options, bound = {}) => {
         const startedAt = performance.now();
-        const { channel } = await preparing;
+        const channel = await reaching;
         try {
           const left = remaining(bound, startedAt);
-          const created = await channel.request(
-            { type: "create", id: request.id, ...options },
-            createdOf,
-            left,
-          );
+          const created = await channel.request({ type: "create", id, ...options }, createdOf, left);
+          made = true;
           return { created, connection: new ShimConnection(options.socket, identity, channel, exits) };
         } catch (thrown) {
           channel.close();
@@ -92,11 +97,12 @@ export class ShimConnection {
         }
       },
       cancel: async () => {
-        const reached = await preparing.catch(() => undefined);
-        if (reached === undefined) return;
-        await reached.prepared;
-        await reached.channel.request({ type: "delete" }, nothing, {}).catch(() => undefined);
-        reached.channel.close();
+        if (made) return;
+        const channel = await reaching.catch(() => undefined);
+        if (channel === undefined) return;
+        await prepared;
+        await channel.request({ type: "delete" }, nothing, {}).catch(() => undefined);
+        channel.close();
       },
     };
   }

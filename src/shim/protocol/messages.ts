@@ -22,16 +22,15 @@ export interface HelloReply extends Hello {
 }
 
 /**
- * What can be asked of the launcher. It forks for every connection and the child serves it: that child becomes the
- * shim (`prepare`, then `create`), or does one piece of work that may hang, answers and ends.
+ * What can be asked of the launcher. It forks for every connection, and the child does this one piece of work, which
+ * may hang, answers and ends.
  */
 export type LauncherRequest =
-  | PrepareRequest
-  | CreateRequest
-  | CreatePodRequest
-  | RemovePodRequest
-  | DestroyRequest
-  | { readonly type: "shutdown"; readonly seq: number };
+  CreatePodRequest | RemovePodRequest | DestroyRequest | { readonly type: "shutdown"; readonly seq: number };
+
+/** What can be asked of a new shim, on the connection that it accepted: `prepare`, then `create` or `delete`. */
+export type NewShimRequest =
+  PrepareRequest | CreateRequest | { readonly type: "delete"; readonly seq: number };
 
 /** What can be asked of a shim on any connection to its socket; answered in any order, matched by `seq`. */
 export type ShimRequest =
@@ -48,8 +47,11 @@ export type ShimRequest =
   | ExecRequest
   | AttachRequest;
 
+/** Whatever is asked of any of them. */
+export type AnyRequest = LauncherRequest | NewShimRequest | ShimRequest;
+
 /** Everything a client may send as a {@link frameMessage}. */
-export type ClientMessage = Hello | LauncherRequest | ShimRequest;
+export type ClientMessage = Hello | AnyRequest;
 
 /** Where the container's root comes from. */
 export type RootfsSource =
@@ -71,7 +73,7 @@ export type RootfsSource =
   | { readonly kind: "copy"; readonly path: string };
 
 /**
- * Starts the shim of a container and makes the container's cgroup, while the daemon still gathers what the container
+ * Gives a new shim its container and makes the container's cgroup, while the daemon still gathers what the container
  * is made of. The shim waits for the {@link CreateRequest} on the same connection; where the connection ends before,
  * so does the shim, and the cgroup is removed. Answered when the cgroup is there.
  */

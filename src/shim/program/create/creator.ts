@@ -54,11 +54,14 @@ export interface ContainerEnds extends Pick<InitPlan, "stdin" | "stdout" | "stde
 }
 
 /**
- * Makes the cgroup, waits for the shim's request and makes the container, in a child of the shim that ends when it is
- * done: init becomes the shim's own child (CLONE_PARENT), and all the memory that reading, checking and planning took
- * goes with the creator. What it made is told to the shim at once, which undoes it should this process fail or die.
+ * Makes the cgroup that the shim names, waits for its request and makes the container, in a child of the shim that ends
+ * when it is done: init becomes the shim's own child (CLONE_PARENT), and all the memory that reading, checking and
+ * planning took goes with the creator. What it made is told to the shim at once, which undoes it should this process
+ * fail or die.
  */
-export function runCreator(cgroupsPath: string, hierarchies: Hierarchies, shim: number): never {
+export function runCreator(hierarchies: Hierarchies, shim: number): never {
+  const cgroupsPath = receiveWithFds(shim, maxCreatorMessageBytes)?.text ?? "";
+  if (cgroupsPath === "") exit(0);
   createTelling(shim, (tell) => {
     const place = makePlace(cgroupsPath, hierarchies, tell);
     const request = awaitRequest(shim);

@@ -1,4 +1,4 @@
-import type { ExecRequest, LauncherRequest, ShimRequest } from "../../protocol/messages.ts";
+import type { AnyRequest, ExecRequest } from "../../protocol/messages.ts";
 import { frameStderr, frameStdin, frameStdinEof, frameStdout } from "../../protocol/frame.ts";
 import { EPOLL, SIG } from "../ffi/constants.ts";
 import { closeAllBut } from "../ffi/descriptors.ts";
@@ -88,7 +88,7 @@ class Supervisor {
     });
   }
 
-  serve(connection: Connection, request: LauncherRequest | ShimRequest): void {
+  serve(connection: Connection, request: AnyRequest): void {
     if (request.type === "resize") {
       this.resize(request.rows, request.cols);
       replyOk(connection, request.seq, {});

@@ -112,10 +112,10 @@ export class Container {
   create(creator: Creator, client: Connection, listen: () => void): void {
     this.creator = client;
     this.state = { status: "creating", creator };
-    creator.whenPrepared((prepared) => {
-      if ("problem" in prepared) return;
-      this.cgroup = openCgroup(prepared.cgroup, this.context.hierarchies);
-      this.parents = prepared.parents;
+    creator.whenPlaced((placed) => {
+      if ("problem" in placed) return;
+      this.cgroup = openCgroup(placed.cgroup, this.context.hierarchies);
+      this.parents = placed.parents;
     });
     creator.begin(this.request, {
       onInit: (pid) => {

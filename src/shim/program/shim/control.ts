@@ -1,14 +1,10 @@
-import type { LauncherRequest, ShimRequest } from "../../protocol/messages.ts";
+import type { AnyRequest } from "../../protocol/messages.ts";
 import type { Connection } from "../wire/connection.ts";
 import { replyError, replyOk, unknownRequest } from "../wire/greeting.ts";
 import type { Container } from "./container.ts";
 
 /** Serves one request to a shim; what it throws is answered by the caller. */
-export function serveRequest(
-  container: Container,
-  connection: Connection,
-  request: LauncherRequest | ShimRequest,
-): void {
+export function serveRequest(container: Container, connection: Connection, request: AnyRequest): void {
   const { seq } = request;
   const done = (): void => {
     replyOk(connection, seq, {});

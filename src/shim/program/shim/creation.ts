@@ -21,28 +21,28 @@ export interface CreationHandlers {
 }
 
 /** How far the creator has come without a request: its cgroup is there, or could not be made. */
-type Prepared =
+type Placed =
   { readonly cgroup: string; readonly parents: readonly string[] } | { readonly problem: Failure };
 
 /**
- * A child that makes the container: its cgroup at once, all the rest when it has the request. Forked ahead, so that
- * the fork and the pages that it copies cost nobody time then. It ends when its work is done, or with this process.
+ * A child that makes the container: its cgroup when it is told where, all the rest when it has the request. Forked ahead,
+ * so that the fork and the pages that it copies cost nobody time then. It ends when its work is done, or with this process.
  */
 export class Creator {
   private readonly pid: number;
   private readonly socket: number;
   private readonly loop: Loop;
   private listening = true;
-  private prepared: Prepared | undefined;
-  private waiting: ((this: void, prepared: Prepared) => void)[] = [];
+  private placed: Placed | undefined;
+  private waiting: ((this: void, placed: Placed) => void)[] = [];
   private handlers: CreationHandlers | undefined;
 
-  constructor(cgroup: string, hierarchies: Hierarchies, loop: Loop) {
+  constructor(hierarchies: Hierarchies, loop: Loop) {
     const [ours, theirs] = socketPair(SOCK.SEQPACKET);
     this.pid = fork();
     if (this.pid === 0) {
       closeAllBut([theirs]);
-      runCreator(cgroup, hierarchies, theirs);
+      runCreator(hierarchies, theirs);
     }
     close(theirs);
     setNonblocking(ours);
@@ -53,9 +53,15 @@ export class Creator {
     });
   }
 
+  /** Has it make the container's cgroup. */
+  place(cgroup: string): void {
+    // One that has died is not there to take it, which its end tells.
+    pcall(sendWithFds, this.socket, cgroup, []);
+  }
+
   /** Calls `done` when the cgroup is there or could not be made; at once where that is known. */
-  whenPrepared(done: (this: void, prepared: Prepared) => void): void {
-    if (this.prepared !== undefined) done(this.prepared);
+  whenPlaced(done: (this: void, placed: Placed) => void): void {
+    if (this.placed !== undefined) done(this.placed);
     else this.waiting.push(done);
   }
 
@@ -69,8 +75,8 @@ export class Creator {
       pcall(sendWithFds, this.socket, "create", [document]);
       close(document);
     }
-    this.whenPrepared((prepared) => {
-      if ("problem" in prepared) handlers.onFailed(prepared.problem);
+    this.whenPlaced((placed) => {
+      if ("problem" in placed) handlers.onFailed(placed.problem);
     });
   }
 
@@ -89,12 +95,12 @@ export class Creator {
         ? { error: failure("internal", "the creator died") }
         : (decode(got.text, maxCreatorMessageBytes) as CreatorMessage);
     if ("created" in message || "error" in message) this.end();
-    if (this.prepared === undefined) this.settle(message);
+    if (this.placed === undefined) this.settle(message);
     else if (this.handlers !== undefined) tell(message, got.fds, this.handlers);
   }
 
   private settle(message: CreatorMessage): void {
-    const prepared: Prepared =
+    const placed: Placed =
       "cgroup" in message
         ? { cgroup: message.cgroup, parents: message.parents }
         : {
@@ -103,8 +109,8 @@ export class Creator {
                 ? failureOf(message.error)
                 : failure("internal", "the creator said too much"),
           };
-    this.prepared = prepared;
-    for (const done of this.waiting) done(prepared);
+    this.placed = placed;
+    for (const done of this.waiting) done(placed);
     this.waiting = [];
   }
 

@@ -1,5 +1,5 @@
 import { frameMessage } from "../../protocol/frame.ts";
-import type { HelloReply, LauncherRequest, ShimRequest } from "../../protocol/messages.ts";
+import type { AnyRequest, HelloReply } from "../../protocol/messages.ts";
 import { protocolVersion } from "../../protocol/messages.ts";
 import { asFailure, failure } from "../ffi/error.ts";
 import { C } from "../ffi/libc.ts";
@@ -23,7 +23,7 @@ export function readIdentity(build: string): Identity {
 
 /** What a connection carries after its hello. */
 export interface PeerHandlers {
-  onRequest(this: void, request: LauncherRequest | ShimRequest): void;
+  onRequest(this: void, request: AnyRequest): void;
   /** Frames that are no message. */
   onBytes?(this: void, kind: number, payload: string): void;
 }
@@ -54,7 +54,7 @@ export function frameReader(
       greeted = greet(identity, connection(), message as Partial<HelloReply>);
       return;
     }
-    dispatch(connection(), message as LauncherRequest | ShimRequest, peer);
+    dispatch(connection(), message as AnyRequest, peer);
   };
 }
 
@@ -68,7 +68,7 @@ function greet(identity: Identity, connection: Connection, hello: Partial<HelloR
   return true;
 }
 
-function dispatch(connection: Connection, request: LauncherRequest | ShimRequest, peer: PeerHandlers): void {
+function dispatch(connection: Connection, request: AnyRequest, peer: PeerHandlers): void {
   if (type(request.seq) !== "number" || type(request.type) !== "string") {
     connection.close();
     return;
