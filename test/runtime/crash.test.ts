@@ -114,7 +114,7 @@ test("crash: at any moment of stopping and removing, the next daemon can finish"
 test("crash: a launcher killed while it makes pods and containers costs these calls alone", async () => {
   const clean = await leftovers(world);
   for (let round = 0; round < 6; round++) {
-    const launcher = (await world.must("ps", "-C", "berth-launcher", "-o", "pid=")).trim();
+    const launcher = (await world.must("pgrep", "-ox", "berth-launcher")).trim();
     const making = Promise.allSettled([TestPod.run(daemon), TestPod.run(daemon)]);
     await sleep(round * 4);
     await world.must("kill", "-9", launcher);

@@ -269,21 +269,21 @@ test("joinable: an unclaimed pod can be stopped and removed by its id", async ()
   assert.deepEqual(await leftovers(slow.world), clean);
 });
 
-/** Asks for a container while the launcher is stopped, and leaves; its id when it was made in the end. */
+/** Asks for a container while nobody makes shims, and leaves; its id when it was made in the end. */
 async function abandonContainer(pod: TestPod, name: string, script: string): Promise<string> {
-  const launcher = (await slow.world.must("pgrep", "-x", "berth-launcher")).trim();
+  const makers = (await slow.world.must("pgrep", "-x", "berth-launcher|berth-spare")).trim().split("\n");
   const caller = new AbortController();
   const config = scriptConfig(script, { metadata: { name, attempt: 0 } });
   const request = { pod_sandbox_id: pod.id, sandbox_config: pod.config, config };
   const { daemon: asked } = pod;
-  await slow.world.must("kill", "-STOP", launcher);
+  await slow.world.must("kill", "-STOP", ...makers);
   try {
     const left = assert.rejects(asked.runtime.CreateContainer(request, caller), { code: status.CANCELLED });
     await slow.job("CreateContainer", pod.id, ({ stages }) => stages.at(-1)?.name === "shim");
     caller.abort();
     await left;
   } finally {
-    await slow.world.must("kill", "-CONT", launcher);
+    await slow.world.must("kill", "-CONT", ...makers);
   }
   return (await slow.job("CreateContainer", pod.id, ({ state }) => state === "done")).result;
 }

@@ -188,10 +188,10 @@ for (const [what, bytes] of [
   });
 }
 
-/** Shims of this host that have no container: the creator is their child and has no name of its own yet. */
+/** Shims of this host that have no container; their creators have the same name. */
 function spares(): number[] {
-  const shims = processesNamed(host, "berth-shim");
-  return shims.filter((pid) => shims.some((child) => parentOf(child) === pid));
+  const found = processesNamed(host, "berth-spare");
+  return found.filter((pid) => found.some((child) => parentOf(child) === pid));
 }
 
 function parentOf(pid: number): number {

@@ -91,7 +91,7 @@ export class Spares {
    * process on v2 waits for a grace period of the kernel. It also makes the shim nobody's child but init's.
    */
   private becomeSpare(leash: number): never {
-    setName("berth-shim");
+    setName("berth-spare");
     const { hierarchies } = this.context;
     const leaf = this.leaf();
     const folder = makeLeaf(hierarchies, leaf);

@@ -4,7 +4,7 @@ import { EPOLL, PR } from "../ffi/constants.ts";
 import { failure } from "../ffi/error.ts";
 import { C } from "../ffi/libc.ts";
 import { close } from "../ffi/files.ts";
-import { exit, prctl } from "../ffi/processes.ts";
+import { exit, prctl, setName } from "../ffi/processes.ts";
 import { accept } from "../ffi/sockets.ts";
 import type { Context } from "../launcher/context.ts";
 import { leaveLeaf } from "../launcher/own-cgroup.ts";
@@ -95,6 +95,7 @@ function prepare({ seq, id, cgroup }: PrepareRequest, connection: Connection, sh
     throw failure("failed-precondition", `prepare: this shim was prepared for ${shim.id}`);
   }
   shim.id = id;
+  setName("berth-shim");
   shim.creator.place(cgroup);
   shim.creator.whenPlaced((placed) => {
     if ("problem" in placed) replyError(connection, seq, placed.problem);
