@@ -40,9 +40,7 @@ async function pullTree(layer: TestLayer, annotations?: ChunkedLayer["annotation
 
 /** But for what has the time at which the tree was made: its root, and whiteouts. */
 const comparable = (lines: readonly string[]): readonly string[] =>
-  lines
-    .filter((line) => !line.startsWith(". "))
-    .map((line) => line.replace(/^(\S+ 20000 .*) \S+ $/, "$1"));
+  lines.filter((line) => !line.startsWith(". ")).map((line) => line.replace(/^(\S+ 20000 .*) \S+ $/, "$1"));
 
 test("zstd:chunked: a layer is unpacked as the plain one that it also is", async () => {
   const layer = zstdChunkedLayer(entries);
