@@ -48,7 +48,8 @@ export async function writeArchive(folder: string): Promise<string> {
   return path;
 }
 
-async function writeLayer(path: string): Promise<Blob> {
+/** Busybox with all its applets, and what a root needs besides. */
+export async function busyboxTree(): Promise<ImageTree> {
   const tree: ImageTree = new Map(folders.map((name) => [name, { kind: "folder", mode: 0o755 }]));
   const binary = await readFile(busybox).catch(() => {
     throw new Error(`${busybox} is missing: apt-get install busybox-static`);
@@ -64,6 +65,11 @@ async function writeLayer(path: string): Promise<Blob> {
     if (name !== "busybox") tree.set(`bin/${name}`, { kind: "link", target: "busybox" });
   tree.set("etc/passwd", text("root:x:0:0:root:/root:/bin/sh\n"));
   tree.set("etc/group", text("root:x:0:\n"));
+  return tree;
+}
+
+async function writeLayer(path: string): Promise<Blob> {
+  const tree = await busyboxTree();
   const parts: Uint8Array[] = [];
   for await (const part of writeTar(tree)) parts.push(part);
   const content = Buffer.concat(parts);

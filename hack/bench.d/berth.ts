@@ -1,9 +1,11 @@
 import { createReadStream } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { credentials } from "@grpc/grpc-js";
 import { loadServices } from "../../src/cri/definition.ts";
+import type { LayerSidecar } from "../../src/images/layers.ts";
 import { World } from "../../test/harness/world.ts";
+import type { PullImage } from "./pull-images.ts";
 import { conflist, startDaemon, type Runtime, type Scope } from "./runtime.ts";
 
 const project = join(import.meta.dirname, "../..");
@@ -28,7 +30,18 @@ export async function startBerth(archive: string, scope: Scope): Promise<Runtime
   );
   await importArchive(socket, archive);
   const { runtime_version } = await started.runtime.Version({});
-  return { ...started, name: "berth", version: `Berth ${runtime_version}`, world };
+  const leftOf = async ({ layers }: PullImage): Promise<string[]> => {
+    const kept = await keptLayers(join(folder, "root/layers"));
+    return layers.map(({ diffId }) => diffId).filter((diffId) => kept.has(diffId));
+  };
+  return { ...started, name: "berth", version: `Berth ${runtime_version}`, world, leftOf };
+}
+
+/** Diff ids of the layers in a store. */
+async function keptLayers(folder: string): Promise<ReadonlySet<string>> {
+  const names = await readdir(folder);
+  const sidecars = await Promise.all(names.map((name) => readFile(join(folder, name, "layer.json"), "utf8")));
+  return new Set(sidecars.map((text) => (JSON.parse(text) as LayerSidecar).layer.diffId));
 }
 
 /** Flags for the daemon's Node, such as --cpu-prof. */

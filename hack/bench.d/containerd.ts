@@ -1,10 +1,12 @@
 import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { World } from "../../test/harness/world.ts";
 import { pauseImage } from "./archive.ts";
 import type { Peer } from "./options.ts";
+import type { PullImage } from "./pull-images.ts";
 import { conflist, startDaemon, type Runtime, type Scope } from "./runtime.ts";
 
 /** Where the v2 half of a hybrid hierarchy is mounted. */
@@ -45,10 +47,29 @@ export async function startContainerd(
     ],
     scope,
   );
-  await world.must(`${programs}/bin/ctr`, "-a", socket, "-n", "k8s.io", "images", "import", archive);
+  const ctr = (...args: readonly string[]): Promise<string> =>
+    world.must(`${programs}/bin/ctr`, "-a", socket, "-n", "k8s.io", ...args);
+  await ctr("images", "import", archive);
   const { runtime_version } = await started.runtime.Version({});
   const version = `containerd ${runtime_version} with ${ociRuntime} ${await packageVersion(programs, ociRuntime)}`;
-  return { ...started, name: peer, version, world };
+  const leftOf = async (image: PullImage): Promise<string[]> => {
+    const kept = `${await ctr("content", "ls", "-q")}${await ctr("snapshots", "ls")}`;
+    return [...image.layers.map(({ digest }) => digest), ...chainIds(image)].filter((id) =>
+      kept.includes(id),
+    );
+  };
+  return { ...started, name: peer, version, world, leftOf };
+}
+
+/** What containerd's unpacked layers are called (OCI image spec, config.md#layer-chainid). */
+function chainIds({ layers }: PullImage): string[] {
+  const ids: string[] = [];
+  for (const { diffId } of layers) {
+    const below = ids.at(-1);
+    const both = `${below ?? ""} ${diffId}`;
+    ids.push(below === undefined ? diffId : `sha256:${createHash("sha256").update(both).digest("hex")}`);
+  }
+  return ids;
 }
 
 async function packageVersion(programs: string, name: string): Promise<string> {

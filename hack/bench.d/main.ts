@@ -8,6 +8,8 @@ import { measureLife } from "./life.ts";
 import { measureLists } from "./lists.ts";
 import { removeMany, startMany } from "./many.ts";
 import { measureMemory } from "./memory.ts";
+import { makePullImages } from "./pull-images.ts";
+import { measurePulls } from "./pulls.ts";
 import { helpText, readOptions, UsageError, type Options } from "./options.ts";
 import { measurePorts } from "./ports.ts";
 import { asJson, failuresText, headText, tableText } from "./report.ts";
@@ -93,6 +95,11 @@ async function bench(options: Options, scope: Scope): Promise<number> {
       await measureMemory(alive, options.logBytes, signal);
     }
     await removeMany(alive, signal);
+  }
+
+  if (options.phases.has("pulls")) {
+    say("pulls of images");
+    await measurePulls(all, { ...(await makePullImages()), rounds: options.pullRounds }, scope);
   }
 
   if (options.phases.has("lists")) {

@@ -10,6 +10,8 @@ export interface Options {
   readonly rounds: number;
   /** No round begins after so long, however many are left: what a busy machine gets done is measured. */
   readonly roundsBudgetMs: number;
+  /** Pulls of each image. */
+  readonly pullRounds: number;
   /** Written by one container. */
   readonly logBytes: number;
   /** The run is ended after so long. */
@@ -30,12 +32,14 @@ const minute = 60_000;
 const full = {
   rounds: 100,
   roundsBudgetMs: 6 * minute,
+  pullRounds: 7,
   logBytes: 1_000_000_000,
   timeoutMs: 20 * minute,
 };
 const quick = {
   rounds: 20,
   roundsBudgetMs: minute / 2,
+  pullRounds: 2,
   logBytes: 200_000_000,
   timeoutMs: 3 * minute,
 };

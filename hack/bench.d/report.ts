@@ -97,9 +97,9 @@ function ratioText(own: Summary | undefined, peer: Summary | undefined): string 
   return own === undefined || peer === undefined ? "-" : fraction(own.median / peer.median);
 }
 
-/** A third is 1/3.0, three times is 3.0. */
+/** A third is 1/3.0, three quarters are 0.75, three times is 3.0. */
 function fraction(ratio: number): string {
-  if (ratio >= 1) return ratio.toFixed(2);
+  if (ratio > 0.5) return ratio.toFixed(2);
   const denominator = 1 / ratio;
   return `1/${Number.isInteger(denominator) ? denominator : denominator.toFixed(1)}`;
 }

@@ -9,20 +9,48 @@ export interface Row {
   /** As `--only` names it. */
   readonly name: string;
   readonly title: string;
-  readonly unit: "ms" | "MB" | "s" | "1/s";
+  readonly unit: "ms" | "MB" | "s" | "1/s" | "1";
   /** The part of the run that measures it. */
   readonly phase: Phase;
   readonly goal?: Goal;
 }
 
 /** Parts of a run, in their order. */
-export type Phase = "life" | "ports" | "many" | "memory" | "lists";
+export type Phase = "life" | "ports" | "many" | "memory" | "pulls" | "lists";
 
-const ofContainerd = (denominator: number): Goal => ({
-  kind: "ratio",
-  peer: "containerd-runc",
-  most: 1 / denominator,
-});
+const ofContainerd = (denominator: number): Goal => partOfContainerd(1 / denominator);
+
+const partOfContainerd = (most: number): Goal => ({ kind: "ratio", peer: "containerd-runc", most });
+
+/** Of a pull's wall time and its CPU time. */
+const pullPart = 0.6;
+const pullCpuPart = 0.7;
+/** What a daemon may have in use while it pulls. */
+const pullMegabytes = 150;
+/** Requests for an image that is there already. */
+const pullTrips = 3;
+
+/** Time, CPU time and memory of pulling one image. */
+function ofPull(name: string, title: string, cpu: "cpu has a goal" | "cpu has none"): Row[] {
+  const row = { phase: "pulls" } as const;
+  return [
+    { ...row, name: `pull-${name}`, title, unit: "ms", goal: partOfContainerd(pullPart) },
+    {
+      ...row,
+      name: `pull-${name}-cpu`,
+      title: "CPU time of the same",
+      unit: "ms",
+      ...(cpu === "cpu has a goal" && { goal: partOfContainerd(pullCpuPart) }),
+    },
+    {
+      ...row,
+      name: `pull-${name}-memory`,
+      title: "the daemon's peak memory meanwhile",
+      unit: "MB",
+      goal: { kind: "value", most: pullMegabytes },
+    },
+  ];
+}
 
 /** Pss of one shim with 50 alive, and what work may add to it. */
 const shimMegabytes = 0.6;
@@ -95,6 +123,18 @@ export const rows: readonly Row[] = [
   },
   { name: "log-wall", title: "that log, until all is written", unit: "s", phase: "memory" },
   { name: "log-cpu", title: "CPU time of the same", unit: "s", phase: "memory" },
+  ...ofPull("small", "PullImage of 1 MB", "cpu has none"),
+  ...ofPull("large", "PullImage of 300 MB, six layers", "cpu has a goal"),
+  ...ofPull("files", "PullImage of 20,000 small files", "cpu has none"),
+  ...ofPull("layers", "PullImage of twenty layers", "cpu has none"),
+  { name: "pull-here", title: "PullImage of what is there", unit: "ms", phase: "pulls" },
+  {
+    name: "pull-here-trips",
+    title: "requests to the registry for it",
+    unit: "1",
+    phase: "pulls",
+    goal: { kind: "value", most: pullTrips },
+  },
   { name: "list-500", title: "ListContainers of 500", unit: "ms", phase: "lists" },
   { name: "pods-500", title: "ListPodSandbox of 500", unit: "ms", phase: "lists" },
   {

@@ -10,18 +10,16 @@ import type { RuntimeServiceClient } from "../../src/cri/types/runtime/v1/Runtim
 import { promises, type Promised } from "../../test/harness/promises.ts";
 import type { World } from "../../test/harness/world.ts";
 import { CpuMeter } from "./cgroup.ts";
+import type { PullImage } from "./pull-images.ts";
 
 /** A runtime that serves the CRI in a world of its own, with the bench's image in its store. */
-export interface Runtime {
+export interface Runtime extends Started {
   readonly name: string;
   /** What it is, for people. */
   readonly version: string;
   readonly world: World;
-  readonly cpu: CpuMeter;
-  readonly runtime: Promised<RuntimeServiceClient>;
-  readonly socket: string;
-  /** The daemon's log, for when a step fails. */
-  readonly logFile: string;
+  /** Digests of an image's blobs and layers that are still in its store. */
+  leftOf(image: PullImage): Promise<readonly string[]>;
 }
 
 /** How long a daemon may take until it says that it is ready. */
@@ -63,6 +61,9 @@ export interface Started {
   readonly images: Promised<ImageServiceClient>;
   readonly socket: string;
   readonly cpu: CpuMeter;
+  /** The daemon's, outside of its namespaces. */
+  readonly pid: number;
+  /** The daemon's log, for when a step fails. */
   readonly logFile: string;
 }
 
@@ -92,7 +93,12 @@ export async function startDaemon(
   const cpu = new CpuMeter(world.cgroupParent);
   const started = { runtime: promises(runtime), images: promises(images), socket, cpu, logFile };
   await untilReady(started, child, signal);
-  return started;
+  return { ...started, pid: await childOf(child.pid ?? 0) };
+}
+
+/** The one process that another has started: to enter a PID namespace takes one more. */
+async function childOf(pid: number): Promise<number> {
+  return Number((await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).trim());
 }
 
 async function end(child: ChildProcess): Promise<void> {
@@ -103,7 +109,7 @@ async function end(child: ChildProcess): Promise<void> {
 }
 
 async function untilReady(
-  { runtime, logFile }: Started,
+  { runtime, logFile }: Pick<Started, "runtime" | "logFile">,
   child: ChildProcess,
   signal: AbortSignal,
 ): Promise<void> {

@@ -60,10 +60,10 @@ export function podConfig(runtime: Runtime, name: string): PodSandboxConfig {
 }
 
 /** A container's configuration that runs a script of the shell. */
-export function containerConfig(marker: string, script: string): ContainerConfig {
+export function containerConfig(marker: string, script: string, image = benchImage): ContainerConfig {
   return {
     metadata: { name: "main", attempt: 0 },
-    image: { image: benchImage },
+    image: { image },
     command: ["/bin/sh", "-c", script],
     envs: [{ key: markerVariable, value: Buffer.from(marker) }],
     log_path: "main/0.log",
@@ -131,12 +131,17 @@ export async function untilReady(logPath: string): Promise<void> {
 }
 
 /** Runs a pod with one container, which runs the script. */
-export async function runOne(runtime: Runtime, name: string, script: string): Promise<Running> {
+export async function runOne(
+  runtime: Runtime,
+  name: string,
+  script: string,
+  image = benchImage,
+): Promise<Running> {
   const pod = podConfig(runtime, name);
   const { pod_sandbox_id: podId } = await runtime.runtime.RunPodSandbox({ config: pod });
   const { container_id: containerId } = await runtime.runtime.CreateContainer({
     pod_sandbox_id: podId,
-    config: containerConfig(name, script),
+    config: containerConfig(name, script, image),
     sandbox_config: pod,
   });
   await runtime.runtime.StartContainer({ container_id: containerId });

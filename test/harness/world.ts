@@ -50,6 +50,8 @@ export class World implements AsyncDisposable {
   readonly cgroupParent: string;
   readonly #holder: ChildProcess;
   readonly #pid: number;
+  /** Path of its network namespace, for what is to be reached in it without being part of it. */
+  readonly network: string;
   /** The cgroup in each hierarchy that holds what is started inside. */
   readonly #leaves: readonly string[];
 
@@ -59,6 +61,7 @@ export class World implements AsyncDisposable {
     this.cgroupParent = `/${basename(folder)}`;
     this.#holder = holder;
     this.#pid = pid;
+    this.network = `/proc/${pid}/ns/net`;
   }
 
   static async create(): Promise<World> {
