@@ -138,7 +138,12 @@ export async function startDaemon(config: Config, version: string, logger: Logge
   undo.defer(() => jobs.close());
   const features = await tryFeatures(launcher, snapshotter, join(config.root, "layers"), paths.pins);
   for (const reason of features.missing) logger.warn("a feature is not offered", { reason });
-  const facts = readHostFacts();
+  const facts = await readHostFacts(process.env);
+  if (facts.lsm.apparmorProblem !== undefined) {
+    const instead =
+      "containers that ask for no AppArmor profile have none, those that ask for RuntimeDefault are refused";
+    logger.warn("the default AppArmor profile is not loaded", { reason: facts.lsm.apparmorProblem, instead });
+  }
   await inventory.load((what, reason) => {
     logger.error("a record is damaged and left out", { record: what, reason });
   });

@@ -7,6 +7,9 @@ export type SecurityProfile =
   /** For seccomp an absolute path, for AppArmor the name of a loaded profile. */
   | { readonly kind: "localhost"; readonly ref: string };
 
+/** An AppArmor choice; who says nothing gets the default profile where the host has one. */
+export type ApparmorChoice = SecurityProfile | { readonly kind: "unspecified" };
+
 /** An SELinux label, part by part; an empty part is left to the policy. */
 export interface SelinuxOptions {
   readonly user: string;
@@ -29,7 +32,7 @@ export interface SecurityContext {
   readonly supplementalGroups: readonly number[];
   readonly supplementalGroupsPolicy: SupplementalGroupsPolicy;
   readonly seccomp: SecurityProfile;
-  readonly apparmor: SecurityProfile;
+  readonly apparmor: ApparmorChoice;
   readonly selinux?: SelinuxOptions;
 }
 

@@ -3,14 +3,15 @@ import { arch, hostname } from "node:os";
 import { RuntimeError } from "../core/errors.ts";
 import { capabilityNames, type CgroupFacts, type HostFacts, type LsmFacts } from "../oci/index.ts";
 import { kernelVersion, readBoundingSet } from "../sys/index.ts";
+import { loadDefaultProfile } from "./apparmor.ts";
 
 /** The kernel's id of this boot (random(4)). */
 export function readBootId(): string {
   return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 }
 
-/** What is true of this host for all containers; read once at start. */
-export function readHostFacts(): HostFacts {
+/** What is true of this host for all containers, found out once at start; the default AppArmor profile is loaded. */
+export async function readHostFacts(environment: NodeJS.ProcessEnv): Promise<HostFacts> {
   const machine = arch();
   if (machine !== "x64" && machine !== "arm64") {
     throw new RuntimeError("failed-precondition", `this machine is ${machine}; x64 and arm64 are supported`);
@@ -21,7 +22,7 @@ export function readHostFacts(): HostFacts {
     capabilities: capabilityNames(readBoundingSet()),
     cgroups: readCgroupFacts(),
     cgroupMountOptions: readCgroupMountOptions(),
-    lsm: readLsmFacts(),
+    lsm: await readLsmFacts(environment),
     seccomp: {
       supported: existsSync("/proc/sys/kernel/seccomp/actions_avail"),
       arch: machine,
@@ -52,12 +53,12 @@ function readCgroupMountOptions(): readonly string[] {
   return options.filter((option) => ["nsdelegate", "memory_recursiveprot"].includes(option));
 }
 
-function readLsmFacts(): LsmFacts {
-  const active = existsSync("/sys/kernel/security/lsm")
-    ? readFileSync("/sys/kernel/security/lsm", "utf8").trim().split(",")
-    : [];
+async function readLsmFacts(environment: NodeJS.ProcessEnv): Promise<LsmFacts> {
+  const parameter = "/sys/module/apparmor/parameters/enabled";
+  const apparmor = existsSync(parameter) && readFileSync(parameter, "utf8").startsWith("Y");
   return {
-    apparmor: active.includes("apparmor") || existsSync("/sys/kernel/security/apparmor/profiles"),
+    apparmor,
+    ...(apparmor ? await loadDefaultProfile(environment) : {}),
     selinux: existsSync("/sys/fs/selinux/enforce"),
   };
 }

@@ -22,7 +22,22 @@ function options(part: Partial<SelinuxOptions>): SelinuxOptions {
 test("lsm: AppArmor profiles", () => {
   const localhost = { apparmor: { kind: "localhost", ref: "mine" } };
   assert.equal(apparmorProfile(security({}), both), "berth-default");
-  assert.equal(apparmorProfile(security({}), none), undefined);
+  const unspecified = security({ apparmor: { kind: "unspecified" } });
+  assert.equal(apparmorProfile(unspecified, both), "berth-default");
+  assert.equal(apparmorProfile(unspecified, none), undefined);
+  const broken: LsmFacts = { apparmor: true, apparmorProblem: "apparmor_parser is missing", selinux: false };
+  assert.equal(apparmorProfile(unspecified, broken), undefined);
+  for (const [facts, reason] of [
+    [none, "the host has no AppArmor"],
+    [broken, "apparmor_parser is missing"],
+  ] as const) {
+    assert.throws(
+      () => apparmorProfile(security({}), facts),
+      (error) =>
+        hasCode(error, "failed-precondition") &&
+        error.message === `apparmor profile RuntimeDefault: ${reason}`,
+    );
+  }
   assert.equal(apparmorProfile(security({ privileged: true }), both), undefined);
   assert.equal(apparmorProfile(security({ apparmor: { kind: "unconfined" } }), both), undefined);
   assert.equal(apparmorProfile(security(localhost), both), "mine");
@@ -45,5 +60,10 @@ test("lsm: SELinux labels of the container, else of the pod", () => {
     mount: "u:object_r:container_file_t:s0",
   });
   assert.equal(selinuxLabels(security({ privileged: true }), pod, both), undefined);
-  assert.equal(selinuxLabels(own, pod, none), undefined);
+  assert.equal(selinuxLabels(own, pod, none), undefined, "spc_t asks for nothing");
+  assert.equal(selinuxLabels(security({}), security({}), none), undefined);
+  assert.throws(
+    () => selinuxLabels(security({}), pod, none),
+    (error) => hasCode(error, "failed-precondition") && error.message.includes("no SELinux"),
+  );
 });

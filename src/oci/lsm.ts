@@ -6,27 +6,33 @@ export interface LsmFacts {
   readonly apparmor: boolean;
   /** The loaded profile that `RuntimeDefault` means; absent is none. */
   readonly apparmorDefault?: string;
+  /** Why there is none on a host with AppArmor. */
+  readonly apparmorProblem?: string;
   readonly selinux: boolean;
 }
 
 /**
- * The AppArmor profile, undefined for none. A profile named on a host without AppArmor is `failed-precondition`; the
- * default one is then nothing, as the kubelet asks for it on every host by saying nothing.
+ * The AppArmor profile, undefined for none. Who says nothing gets the default one where there is one; what is asked for
+ * and cannot be had is `failed-precondition`.
  */
 export function apparmorProfile(security: ContainerSecurityContext, host: LsmFacts): string | undefined {
   const profile = security.apparmor;
   switch (profile.kind) {
     case "unconfined":
       return undefined;
+    case "unspecified":
+      return security.privileged ? undefined : host.apparmorDefault;
     case "runtime-default":
-      return security.privileged || !host.apparmor ? undefined : host.apparmorDefault;
+      if (security.privileged) return undefined;
+      return host.apparmorDefault ?? unavailable("RuntimeDefault", host);
     case "localhost":
-      if (host.apparmor) return profile.ref;
-      throw new RuntimeError(
-        "failed-precondition",
-        `apparmor profile ${profile.ref}: the host has no AppArmor`,
-      );
+      return host.apparmor ? profile.ref : unavailable(profile.ref, host);
   }
+}
+
+function unavailable(profile: string, { apparmor, apparmorProblem = "not loaded" }: LsmFacts): never {
+  const reason = apparmor ? apparmorProblem : "the host has no AppArmor";
+  throw new RuntimeError("failed-precondition", `apparmor profile ${profile}: ${reason}`);
 }
 
 /** A process's label and that of its files. */
@@ -35,17 +41,25 @@ export interface SelinuxLabels {
   readonly mount: string;
 }
 
+/** What a type of the reference policy means that confines nothing. */
+const unconfinedType = "spc_t";
+
 /**
  * The labels of a container: its own options, else its pod's, with the reference policy's container types for what is
- * left open. Undefined for a privileged container and, as Kubernetes documents, on a host without SELinux.
+ * left open. Undefined for a privileged container. On a host without SELinux options are `failed-precondition`, but for
+ * the type spc_t, which asks to be confined by nothing.
  */
 export function selinuxLabels(
   container: ContainerSecurityContext,
   pod: SecurityContext,
   host: LsmFacts,
 ): SelinuxLabels | undefined {
-  if (!host.selinux || container.privileged) return undefined;
   const options = container.selinux ?? pod.selinux;
+  if (container.privileged) return undefined;
+  if (!host.selinux) {
+    if (options === undefined || options.type === unconfinedType) return undefined;
+    throw new RuntimeError("failed-precondition", "selinux_options: the host has no SELinux");
+  }
   const part = (name: keyof SelinuxOptions, fallback: string): string => {
     const text = options?.[name] ?? "";
     return text === "" ? fallback : text;

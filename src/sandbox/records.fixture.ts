@@ -10,7 +10,7 @@ const security: SecurityContext = {
   supplementalGroups: [],
   supplementalGroupsPolicy: "merge",
   seccomp: { kind: "unconfined" },
-  apparmor: { kind: "runtime-default" },
+  apparmor: { kind: "unspecified" },
 };
 
 /** A pod's configuration with what a test cares about changed. */

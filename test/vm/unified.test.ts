@@ -4,6 +4,7 @@ import { guestAvailable, runInGuest } from "./guest.ts";
 
 /** Suites whose every test has to hold on unified cgroup v2 as well as on the hierarchies of the machine itself. */
 const suites = [
+  "test/runtime/apparmor.test.ts",
   "test/runtime/lifecycle.test.ts",
   "test/stats/stats.test.ts",
   "test/stats/metrics.test.ts",

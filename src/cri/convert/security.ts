@@ -1,5 +1,6 @@
 import type { IdMapping, NamespaceMode, NamespaceOptions, UserNamespace } from "../../core/namespaces.ts";
 import type {
+  ApparmorChoice,
   ContainerSecurityContext,
   SecurityContext,
   SecurityProfile,
@@ -229,7 +230,7 @@ function apparmorFromProto(
   field: string,
   proto: SecurityProfile__Output | null,
   text: string,
-): SecurityProfile {
+): ApparmorChoice {
   if (proto !== null) {
     const profile = profileFromProto(field, proto);
     if (profile.kind !== "localhost") return profile;
@@ -237,7 +238,7 @@ function apparmorFromProto(
     const name = profile.ref.replace(/^localhost\//, "");
     return { kind: "localhost", ref: requiredText(`${field}.localhost_ref`, name) };
   }
-  return text === "" ? { kind: "runtime-default" } : profileFromText(`${field}_profile`, text);
+  return text === "" ? { kind: "unspecified" } : profileFromText(`${field}_profile`, text);
 }
 
 function selinux(field: string, proto: SELinuxOption__Output | null): { readonly selinux?: SelinuxOptions } {

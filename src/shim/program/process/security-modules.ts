@@ -32,6 +32,12 @@ export function setSecurityLabels(procfs: number, process: SpecProcess): void {
   const number = setLabel(procfs, ["self/attr/apparmor/exec", "self/attr/exec"], `exec ${apparmorProfile}`);
   // Unconfined is what a process without AppArmor is anyway.
   if (number === 0 || apparmorProfile === "unconfined") return;
+  if (number === E.NOENT && hasAppArmor()) {
+    throw failure(
+      "invalid-argument",
+      `process.apparmorProfile "${apparmorProfile}": no such profile is loaded`,
+    );
+  }
   throw labelError("process.apparmorProfile", apparmorProfile, number, "AppArmor");
 }
 
