@@ -28,7 +28,7 @@ const security: ContainerSecurityContext = {
   supplementalGroups: [],
   supplementalGroupsPolicy: "merge",
   seccomp: { kind: "unconfined" },
-  apparmor: { kind: "runtime-default" },
+  apparmor: { kind: "unspecified" },
   capabilities: { add: [], drop: ["ALL"], addAmbient: [] },
   noNewPrivs: true,
   maskedPaths: ["/proc/kcore"],

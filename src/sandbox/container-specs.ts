@@ -15,7 +15,7 @@ import {
 } from "../oci/index.ts";
 import { findDevice, findHostNodes, listHostDevices } from "./host-devices.ts";
 import type { Inventory } from "./inventory.ts";
-import type { StatePaths } from "./paths.ts";
+import type { PodPaths, StatePaths } from "./paths.ts";
 import { podNamespaces } from "./pods/namespaces.ts";
 
 /** What looking things up for a spec needs. */
@@ -35,6 +35,8 @@ export interface BuiltSpec {
   readonly imageVolumes: readonly string[];
   /** Host paths that are made as folders where they are missing, as other runtimes do. */
   readonly createSources: readonly string[];
+  /** Host paths that get the label of the container's files, where the host has labels. */
+  readonly relabelSources: readonly string[];
   /** For the job, such as spec files of devices that could not be used. */
   readonly warnings: readonly string[];
 }
@@ -113,6 +115,7 @@ export class ContainerSpecs {
       createSources: config.mounts
         .filter(({ image: of }) => of === undefined)
         .map(({ hostPath }) => hostPath),
+      relabelSources: spec.linux?.mountLabel === undefined ? [] : relabelled(config, paths, sharesIpc),
     };
   }
 
@@ -149,4 +152,14 @@ export class ContainerSpecs {
     const { state } = this.#deps.inventory.container(targetId).record;
     return state.state === "running" ? `/proc/${state.pid}/ns/pid` : undefined;
   }
+}
+
+/** Volumes whose request says so, and the pod's own files; never what else of the host is mounted (CVE-2021-43816). */
+function relabelled({ mounts }: ContainerConfig, paths: PodPaths, sharesIpc: boolean): readonly string[] {
+  const volumes = mounts.filter(({ image, selinuxRelabel }) => image === undefined && selinuxRelabel);
+  return [
+    ...volumes.map(({ hostPath }) => hostPath),
+    ...[paths.hosts, paths.hostname, paths.resolvConf],
+    ...(sharesIpc ? [paths.shm] : []),
+  ];
 }

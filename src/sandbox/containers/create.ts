@@ -105,6 +105,7 @@ export async function createContainer(
         ...(filter === undefined ? {} : { seccompFilter: filter }),
         imageVolumes: built.imageVolumes,
         createSources: built.createSources,
+        ...(built.relabelSources.length === 0 ? {} : { relabelSources: built.relabelSources }),
         imageMounts,
       },
       { signal: job.signal },

@@ -106,6 +106,8 @@ export interface CreateRequest {
   readonly imageVolumes: readonly string[];
   /** Bind sources on the host that are made as folders where they are missing, as other runtimes do. */
   readonly createSources: readonly string[];
+  /** Bind sources that get the label of `linux.mountLabel`, with all that is in them; absent is none. */
+  readonly relabelSources?: readonly string[];
   /** What the spec's mounts of type `image` show; absent is none. */
   readonly imageMounts?: readonly ImageMount[];
 }

@@ -39,7 +39,14 @@ const maxRequestBytes = 2 * 1024 * 1024;
 /** What a container is made of, whoever asked for it. */
 export interface ContainerOrder extends Pick<
   CreateRequest,
-  "id" | "bundle" | "rootfs" | "seccompFilter" | "imageVolumes" | "createSources" | "imageMounts"
+  | "id"
+  | "bundle"
+  | "rootfs"
+  | "seccompFilter"
+  | "imageVolumes"
+  | "createSources"
+  | "relabelSources"
+  | "imageMounts"
 > {
   readonly spec: CheckedSpec;
   readonly ends: ContainerEnds;

@@ -28,6 +28,8 @@ int renameat(int fromdir, const char *from, int todir, const char *to);
 int fchmod(int fd, unsigned mode);
 int fchmodat(int dir, const char *path, unsigned mode, int flags);
 int fchownat(int dir, const char *path, unsigned uid, unsigned gid, int flags);
+int setxattr(const char *path, const char *name, const char *value, size_t size, int flags);
+int lsetxattr(const char *path, const char *name, const char *value, size_t size, int flags);
 int dup3(int from, int to, int flags);
 int pipe2(int fds[2], int flags);
 int fcntl(int fd, int command, long value);
@@ -154,6 +156,8 @@ export interface Libc {
   fchmod(fd: number, mode: number): number;
   fchmodat(dir: number, path: string, mode: number, flags: number): number;
   fchownat(dir: number, path: string, uid: number, gid: number, flags: number): number;
+  setxattr(path: string, name: string, value: string, size: number, flags: number): number;
+  lsetxattr(path: string, name: string, value: string, size: number, flags: number): number;
   dup3(from: number, to: number, flags: number): number;
   pipe2(fds: Ints, flags: number): number;
   fcntl(fd: number, command: number, value: number): number;

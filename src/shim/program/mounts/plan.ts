@@ -10,6 +10,7 @@ import { mountFilesystem } from "./filesystems.ts";
 import { detachImage, imageMountType } from "./image-volume.ts";
 import type { MountOptions } from "./options.ts";
 import { parseMountOptions } from "./options.ts";
+import { relabel } from "./relabel.ts";
 import type { DetachedMount } from "./sources.ts";
 import { detachSource, makeSource } from "./sources.ts";
 import type { NewRoot } from "./targets.ts";
@@ -33,9 +34,10 @@ export function planMounts(
   mounts: readonly SpecMount[],
   {
     createSources,
+    relabelSources = [],
     imageMounts = [],
     bundle,
-  }: Pick<CreateRequest, "createSources" | "imageMounts" | "bundle">,
+  }: Pick<CreateRequest, "createSources" | "relabelSources" | "imageMounts" | "bundle">,
   label: string,
 ): PlannedMount[] {
   const read = mounts.map((mount) => {
@@ -44,6 +46,7 @@ export function planMounts(
     return { mount, options };
   });
   for (const source of createSources) makeSource(source);
+  if (label !== "") for (const source of relabelSources) relabel(source, label);
   return read.map((one) => {
     const { mount, options } = one;
     if (mount.type === imageMountType) {
