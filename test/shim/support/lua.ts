@@ -67,6 +67,9 @@ function runLua(folder: string, script: string, args: readonly string[], input: 
     input,
     encoding: "utf8",
     maxBuffer: 64 * 1024 * 1024,
+    // A loop without an end.
+    timeout: 120_000,
+    killSignal: "SIGKILL",
   });
   if (error !== undefined) throw error;
   if (status !== 0) throw new Error(`luajit: ${stderr}`);
