@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess, type SpawnOptions } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -147,7 +148,9 @@ async function hierarchies(): Promise<readonly string[]> {
   const root = "/sys/fs/cgroup";
   const names = await readdir(root, { withFileTypes: true });
   if (names.some((entry) => entry.name === "cgroup.controllers")) return [root];
-  return names.filter((entry) => entry.isDirectory()).map((entry) => join(root, entry.name));
+  const folders = names.filter((entry) => entry.isDirectory()).map((entry) => join(root, entry.name));
+  // Not those where a hierarchy could be mounted and is not.
+  return folders.filter((folder) => existsSync(join(folder, "cgroup.procs")));
 }
 
 /** Removes a cgroup and all below it, in every hierarchy; its processes were killed with the world. */
