@@ -96,6 +96,8 @@ export async function startDaemon(config: Config, version: string, logger: Logge
     luajit: config.luajit,
     bundle: join(import.meta.dirname, "shim/berth-shim.lua"),
   });
+  undo.defer(() => launcher.letGo());
+  launcher.keepShimReady();
   const imageStore = undo.adopt(
     await openImages({
       root: config.root,

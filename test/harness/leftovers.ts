@@ -34,7 +34,7 @@ export async function leftovers(world: World): Promise<Leftovers> {
     links: await lines("ip -o link | sed 's/^[0-9]*: //; s/[@:].*//'"),
     namespaces: await lines("ls /run/netns /run/berth/pins"),
     cgroups: await lines(`find /sys/fs/cgroup -type d -path '*${world.cgroupParent}/*'`),
-    // A launcher always has a shim forked ahead, but for a moment after one was taken.
+    // A daemon always has a shim forked ahead, but for a moment after one was taken.
     processes: await lines("ps -eo comm= | grep -v -E '^(ps|sh|sort|grep|berth-spare)$' || true"),
     files: [
       ...(await lines("ls /run/berth/pods /run/berth/containers")),

@@ -61,8 +61,8 @@ function readMounts(): string[] {
 /** Folders that stay as long as a daemon is installed, whatever it runs; what is in them does not. */
 const lastingCgroups = /^\/sys\/fs\/cgroup\/([a-z_,=]+\/)?(berth-shims(\/launcher)?|berth-test)$/;
 
-/** A launcher always has a shim forked ahead, in a cgroup with a number of its own. */
-const spareLeaf = /\/berth-shims\/shim-\d+-\d+$/;
+/** A daemon always has a shim forked ahead, in a cgroup with a number of its own. */
+const spareLeaf = /\/berth-shims\/shim-\d+$/;
 
 /** Every cgroup that no process outside of this PID namespace lives in or below: those belong to somebody else. */
 function readCgroups(): string[] {

@@ -193,7 +193,7 @@ const refusals: readonly (readonly [string, SpecChange, RegExp])[] = [
   [
     "an AppArmor profile without AppArmor",
     { process: { apparmorProfile: "x" } },
-    /has no AppArmor|AppArmor is off/,
+    /has no AppArmor|AppArmor is off|no such profile is loaded/,
   ],
   [
     "a mount label without SELinux",

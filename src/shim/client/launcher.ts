@@ -2,7 +2,7 @@ import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { RuntimeError, hasCode } from "../../core/errors.ts";
-import { launcherSocketName, newShimSocketName } from "../protocol/launch.ts";
+import { launcherSocketName } from "../protocol/launch.ts";
 import type {
   CreatePodRequest,
   DestroyRequest,
@@ -16,6 +16,9 @@ import { type LauncherProgram, startLauncherProcess } from "./launcher-process.t
 import { podCreatedOf } from "./replies.ts";
 import { type NewShim, ShimConnection, nothing } from "./shim-connection.ts";
 import { type Wait, bounded, remaining } from "./wait.ts";
+
+/** How long the next shim waits after one was taken: whoever took it has work for all processors now. */
+const refillPauseMs = 30;
 
 /** How often a launcher that starts is tried. */
 const startPollMs = 5;
@@ -44,7 +47,8 @@ export class Launcher {
   private readonly options: LauncherOptions;
   private readonly folder: string;
   private readonly socket: string;
-  private readonly newShimSocket: string;
+  private ahead: NewShim | undefined;
+  private refill: NodeJS.Timeout | "off" | undefined = "off";
   private starting: Promise<void> | undefined;
 
   private constructor(options: LauncherOptions, identity: Identity) {
@@ -52,7 +56,6 @@ export class Launcher {
     this.options = options;
     this.folder = join(options.runDir, "launcher");
     this.socket = join(this.folder, launcherSocketName);
-    this.newShimSocket = join(this.folder, newShimSocketName);
   }
 
   /** Finds the launcher or starts it, and checks that it answers: `unavailable` with its last words when it does not. */
@@ -69,13 +72,39 @@ export class Launcher {
     return launcher;
   }
 
-  /** Reaches for the shim of a container to come. It ends with this process, or when it is let go without a container. */
+  /**
+   * A shim for a container to come, the one that was asked for ahead if it is there. It ends with this process, or when
+   * it is let go without a container.
+   */
   newShim(wait: Wait = {}): NewShim {
-    return ShimConnection.ofNew(
-      (listener) => this.reach(this.newShimSocket, listener, wait),
-      this.identity,
-      wait,
-    );
+    const { ahead } = this;
+    this.ahead = undefined;
+    if (this.refill !== "off") {
+      clearTimeout(this.refill);
+      this.refill = setTimeout(() => {
+        this.keepShimReady();
+      }, refillPauseMs).unref();
+    }
+    return ahead === undefined || ahead.isGone() ? this.askForShim(wait) : ahead;
+  }
+
+  /** From now on a shim is asked for ahead of each that is wanted, until {@link letGo}. */
+  keepShimReady(): void {
+    this.refill = undefined;
+    this.ahead ??= this.askForShim({});
+  }
+
+  /** Lets go of the shim that was asked for ahead, and asks for no more. */
+  async letGo(): Promise<void> {
+    const { ahead, refill } = this;
+    if (refill !== "off") clearTimeout(refill);
+    this.refill = "off";
+    this.ahead = undefined;
+    await ahead?.cancel();
+  }
+
+  private askForShim(wait: Wait): NewShim {
+    return ShimConnection.ofNew((listener) => this.reach(listener, wait), this.identity, wait);
   }
 
   /** Makes and pins a pod's namespaces. */
@@ -95,8 +124,9 @@ export class Launcher {
 
   /** Ends the launcher; its shims live on. A launcher that is not there is no error. */
   async shutdown(wait: Wait = {}): Promise<void> {
+    await this.letGo();
     try {
-      const channel = await this.open(this.socket, unheard, wait);
+      const channel = await this.open(unheard, wait);
       await channel.request({ type: "shutdown" }, nothing, wait).finally(() => {
         channel.close();
       });
@@ -111,7 +141,7 @@ export class Launcher {
     wait: Wait,
   ): Promise<T> {
     const startedAt = performance.now();
-    const channel = await this.reach(this.socket, unheard, wait);
+    const channel = await this.reach(unheard, wait);
     try {
       return await channel.request(message, parse, remaining(wait, startedAt));
     } finally {
@@ -120,10 +150,10 @@ export class Launcher {
   }
 
   /** A connection to the launcher; one that is absent is started, once for all who miss it at the same time. */
-  private async reach(socket: string, listener: ChannelListener, wait: Wait): Promise<Channel> {
+  private async reach(listener: ChannelListener, wait: Wait): Promise<Channel> {
     const startedAt = performance.now();
     try {
-      return await this.open(socket, listener, wait);
+      return await this.open(listener, wait);
     } catch (thrown) {
       if (!hasCode(thrown, "unavailable")) throw thrown;
     }
@@ -131,11 +161,11 @@ export class Launcher {
       this.starting = undefined;
     });
     await this.starting;
-    return await this.open(socket, listener, remaining(wait, startedAt));
+    return await this.open(listener, remaining(wait, startedAt));
   }
 
-  private async open(socket: string, listener: ChannelListener, wait: Wait): Promise<Channel> {
-    const { channel } = await Channel.open(socket, this.identity, listener, wait);
+  private async open(listener: ChannelListener, wait: Wait): Promise<Channel> {
+    const { channel } = await Channel.open(this.socket, this.identity, listener, wait);
     return channel;
   }
 

@@ -24,6 +24,8 @@ export type PrepareOptions = Omit<PrepareRequest, "type" | "seq">;
 
 /** A shim without a container. Every way to use it fails where it could not be reached. */
 export interface NewShim {
+  /** True where it could not be had, or its connection has ended. */
+  isGone(): boolean;
   /**
    * Makes the container's cgroup, before it is known what the container is made of, so that it costs no time then.
    * What goes wrong is told when the container is asked for.
@@ -65,18 +67,33 @@ export class ShimConnection {
     return new ShimConnection(socket, identity, channel, exits);
   }
 
-  /** A new shim over a fresh connection, which becomes the one that lasts. */
+  /** A new shim over a fresh connection to the launcher, which becomes the one that lasts. */
   static ofNew(
     reach: (listener: ChannelListener) => Promise<Channel>,
     identity: Identity,
     wait: Wait,
   ): NewShim {
     const exits = new ExitWatch();
-    const reaching = reach(exits);
+    let gone = false;
+    const end = (): void => {
+      gone = true;
+    };
+    const reaching = reach(exits).then(async (channel) => {
+      void channel.closed.then(end);
+      try {
+        await channel.request({ type: "new-shim" }, nothing, wait);
+        return channel;
+      } catch (thrown) {
+        channel.close();
+        throw thrown;
+      }
+    });
+    reaching.catch(end);
     let id = "";
     let prepared: Promise<unknown> = reaching.catch(() => undefined);
     let made = false;
     return {
+      isGone: () => gone,
       prepare: (container) => {
         ({ id } = container);
         prepared = reaching

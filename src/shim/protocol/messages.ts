@@ -22,13 +22,17 @@ export interface HelloReply extends Hello {
 }
 
 /**
- * What can be asked of the launcher. It forks for every connection, and the child does this one piece of work, which
- * may hang, answers and ends.
+ * What can be asked of the launcher. It forks for every connection, and the child does one piece of work, which may
+ * hang, answers and ends; or it becomes a new shim, and the connection stays with that.
  */
 export type LauncherRequest =
-  CreatePodRequest | RemovePodRequest | DestroyRequest | { readonly type: "shutdown"; readonly seq: number };
+  | { readonly type: "new-shim"; readonly seq: number }
+  | CreatePodRequest
+  | RemovePodRequest
+  | DestroyRequest
+  | { readonly type: "shutdown"; readonly seq: number };
 
-/** What can be asked of a new shim, on the connection that it accepted: `prepare`, then `create` or `delete`. */
+/** What can be asked of a new shim: `prepare`, then `create` or `delete`. Where the connection ends before, so does it. */
 export type NewShimRequest =
   PrepareRequest | CreateRequest | { readonly type: "delete"; readonly seq: number };
 

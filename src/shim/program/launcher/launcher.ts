@@ -1,4 +1,4 @@
-import { launcherSocketName, newShimSocketName } from "../../protocol/launch.ts";
+import { launcherSocketName } from "../../protocol/launch.ts";
 import { discoverHierarchies } from "../cgroup/index.ts";
 import { AT, EPOLL, PR, SIG } from "../ffi/constants.ts";
 import { sysError } from "../ffi/error.ts";
@@ -13,7 +13,6 @@ import { readIdentity } from "../wire/greeting.ts";
 import type { Context } from "./context.ts";
 import { enterLeafV1, enterLeafV2, leaveHome, makeLeaf, sweepLeaves } from "./own-cgroup.ts";
 import { serveClient } from "./serve.ts";
-import { Spares } from "./spares.ts";
 
 /** Connections that the kernel keeps waiting while the launcher forks. */
 const backlog = 128;
@@ -23,13 +22,13 @@ const launcherOomScore = -999;
 const sweepMs = 5_000;
 
 /**
- * Listens, forks for every connection and for new shims, and does nothing else: the child serves, so that no client can
- * hang or crash the launcher, and what it does for one client is nobody else's memory. Returns when a client asked for it.
+ * Listens, forks for every connection, and does nothing else: the child serves it, so that no client can hang or
+ * crash the launcher, and what it does for one client is nobody else's memory. Returns when a client asked for it.
  */
 export function runLauncher(folder: string, build: string): void {
   const context = prepare(build);
-  const paths = [`${folder}/${newShimSocketName}`, `${folder}/${launcherSocketName}`] as const;
-  const [newShims, listener] = [listen(paths[0]), listen(paths[1])];
+  const path = `${folder}/${launcherSocketName}`;
+  const listener = listen(path);
   const loop = new Loop();
   const signals = signalFd([SIG.CHLD, SIG.TERM]);
   let sweeping = false;
@@ -51,11 +50,8 @@ export function runLauncher(folder: string, build: string): void {
       sweepLeaves(context.hierarchies);
     });
   });
-  const spares = new Spares(loop, newShims, context);
-  spares.forkNext();
   loop.run();
-  spares.end();
-  for (const path of paths) unlink(path);
+  unlink(path);
   leaveHome(context.hierarchies);
 }
 

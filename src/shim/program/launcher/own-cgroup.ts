@@ -1,7 +1,6 @@
 import type { Hierarchies, Hierarchy } from "../cgroup/index.ts";
 import { folderOf, unifiedOf } from "../cgroup/index.ts";
 import { AT, O } from "../ffi/constants.ts";
-import { E, errno } from "../ffi/error.ts";
 import { C } from "../ffi/libc.ts";
 import { close, listDir, mkdir } from "../ffi/files.ts";
 
@@ -61,16 +60,6 @@ export function leaveHome(hierarchies: Hierarchies): void {
     // EBUSY while a shim lives, whose launcher may be another by now.
     C.unlinkat(AT.FDCWD, folderOf(hierarchy, home), AT.REMOVEDIR);
   }
-}
-
-/** Removes a leaf where nobody is in it any more; true once it is gone everywhere. */
-export function removeLeaf(hierarchies: Hierarchies, leaf: string): boolean {
-  let gone = true;
-  for (const hierarchy of placed(hierarchies)) {
-    const failed = C.unlinkat(AT.FDCWD, folderOf(hierarchy, `${home}/${leaf}`), AT.REMOVEDIR) < 0;
-    if (failed && errno() !== E.NOENT) gone = false;
-  }
-  return gone;
 }
 
 /** Removes leaves that nobody is in any more: shims can't remove the v2 one that they end in. */

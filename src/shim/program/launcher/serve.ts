@@ -3,6 +3,7 @@ import { SIG } from "../ffi/constants.ts";
 import { closeAllBut } from "../ffi/descriptors.ts";
 import { exit, kill, setName } from "../ffi/processes.ts";
 import { createPod, destroy, removePod } from "../pods/index.ts";
+import { NewShim } from "../shim/new-shim.ts";
 import { Connection } from "../wire/connection.ts";
 import { frameReader, replyError, replyOk, unknownRequest } from "../wire/greeting.ts";
 import { Loop } from "../wire/loop.ts";
@@ -16,14 +17,28 @@ export function serveClient(client: number, context: Context): never {
   closeAllBut([client]);
   setName("berth-serve");
   const loop = new Loop();
+  let shim: NewShim | undefined;
   const timeout = loop.after(requestTimeoutMs, () => exit(1));
   const reader = frameReader(context.identity, () => connection, {
     onRequest: (request) => {
       loop.cancel(timeout);
-      serve(request, connection, context);
+      if (shim !== undefined) {
+        shim.answer(request, connection);
+      } else if (request.type === "new-shim") {
+        shim = NewShim.become(loop, context);
+        replyOk(connection, request.seq, {});
+      } else {
+        serve(request, connection, context);
+      }
     },
   });
-  const connection = new Connection(loop, client, { onFrame: reader, onClose: () => exit(0) });
+  const connection = new Connection(loop, client, {
+    onFrame: reader,
+    onClose: () => {
+      if (shim === undefined) exit(0);
+      shim.dismiss(() => undefined);
+    },
+  });
   loop.run();
   return exit(0);
 }
