@@ -1,4 +1,6 @@
-import type { Spec } from "../../core/oci-runtime-spec.ts";
+import type { Spec, SpecNamespace } from "../../core/oci-runtime-spec.ts";
+import type { Hierarchies } from "../program/cgroup/index.ts";
+import { isPureV2 } from "../program/cgroup/index.ts";
 
 /** The version of the runtime spec that this program follows. */
 export const ociVersion = "1.2.0";
@@ -6,7 +8,17 @@ export const ociVersion = "1.2.0";
 const defaultCapabilities: readonly string[] = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
 
 /** What `spec` writes: a shell on a terminal in the folder `rootfs`, with few rights and no network. */
-export const defaultSpec: Spec = {
+export function defaultSpec(hierarchies: Hierarchies): Spec {
+  // A cgroup namespace on unified hosts alone, as other runtimes write it.
+  return isPureV2(hierarchies) ? withNamespace({ type: "cgroup" }) : plainSpec;
+}
+
+function withNamespace(more: SpecNamespace): Spec {
+  const { linux = {} } = plainSpec;
+  return { ...plainSpec, linux: { ...linux, namespaces: [...(linux.namespaces ?? []), more] } };
+}
+
+const plainSpec: Spec = {
   ociVersion,
   process: {
     terminal: true,
@@ -66,7 +78,6 @@ export const defaultSpec: Spec = {
       { type: "ipc" },
       { type: "uts" },
       { type: "mount" },
-      { type: "cgroup" },
     ],
     maskedPaths: [
       "/proc/acpi",

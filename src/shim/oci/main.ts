@@ -3,7 +3,8 @@ import { asFailure, failure } from "../program/ffi/error.ts";
 import { tryReadFile } from "../program/ffi/files.ts";
 import { C } from "../program/ffi/libc.ts";
 import { blockSignals } from "../program/ffi/signals.ts";
-import { SIG } from "../program/ffi/constants.ts";
+import { PR, SIG } from "../program/ffi/constants.ts";
+import { prctl } from "../program/ffi/processes.ts";
 import { becomeSealed, isSealed } from "../program/launcher/seal.ts";
 import { create } from "./commands/create.ts";
 import { remove } from "./commands/delete.ts";
@@ -38,6 +39,9 @@ if (loader !== undefined) {
 jit.off();
 
 const program = "berth-oci";
+const failed = 1;
+/** An exec that never was is told from one whose command ended with 1. */
+const execFailed = 255;
 const defaultRoot = "/run/berth-oci";
 const maxManifestBytes = 64 * 1024;
 
@@ -78,7 +82,9 @@ function main(): number {
   const [made, log] = pcall(logOf, options);
   if (!made) return report(openLog(undefined, "text", "no-debug"), log);
   const [ok, result] = pcall(dispatch, options, log, words);
-  return ok ? result : report(log, result);
+  if (ok) return result;
+  report(log, result);
+  return options.rest[0] === "exec" ? execFailed : failed;
 }
 
 function dispatch(options: Options, log: Log, words: readonly string[]): number {
@@ -100,6 +106,9 @@ function dispatch(options: Options, log: Log, words: readonly string[]): number 
     );
   }
   if (entering[name] === true && !isSealed()) becomeSealed([program, arg[0] ?? "", ...words], environment());
+  // Nobody on the way into a container may be looked into from there.
+  if (entering[name] === true) prctl(PR.SET_DUMPABLE, 0, "PR_SET_DUMPABLE");
+  log.debug(`${program} ${words.join(" ")}`);
   // A caller that stops reading is no reason to end.
   blockSignals([SIG.PIPE]);
   C.umask(0o022);
@@ -127,7 +136,7 @@ function logOf(options: Options): Log {
 
 function report(log: Log, thrown: unknown): number {
   log.error(asFailure(thrown).message);
-  return 1;
+  return failed;
 }
 
 function unknownCommand(name: string): Failure {

@@ -235,14 +235,14 @@ assert(ffi.C.sys_capset(${process.arch === "arm64" ? 91 : 126}, head, data) == 0
       ["nosuch", 'not-found exec "nosuch": executable file not found in $PATH'],
       ["", 'not-found exec "": executable file not found in $PATH'],
       ["forbidden", 'permission-denied exec "forbidden": permission denied'],
-      ["/nosuch", 'not-found exec "/nosuch": no such file or directory'],
+      ["/nosuch", "not-found exec /nosuch: no such file or directory"],
       ["/etc/passwd/x", 'not-found exec "/etc/passwd/x": not a directory'],
       ["/etc", 'permission-denied exec "/etc": is a directory'],
       [forbidden, `permission-denied exec "${forbidden}": permission denied`],
       [noMagic, `invalid-argument exec "${noMagic}": exec format error`],
       [
         noInterpreter,
-        `not-found exec "${noInterpreter}": no such file or directory (its interpreter is missing)`,
+        `not-found exec ${noInterpreter}: no such file or directory (its interpreter is missing)`,
       ],
     ];
     for (const [command, expected] of table) {

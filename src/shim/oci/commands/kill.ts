@@ -34,10 +34,12 @@ function killInit({ record, cgroup, status }: FoundContainer, signal: number): v
       cgroup.kill();
       return;
     }
-    throw failure("failed-precondition", `container ${record.id} is not running`);
+    throw failure("failed-precondition", `container not running: ${record.id}`);
   }
   pidfdKill(pidfd, signal);
   close(pidfd);
   if (signal !== SIG.KILL) return;
+  // Where init is not PID 1 of a namespace of its own, nobody else goes with it.
+  if (!record.ownPids) cgroup.kill();
   if (status === "paused") cgroup.thaw();
 }

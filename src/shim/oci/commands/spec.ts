@@ -1,3 +1,4 @@
+import { discoverHierarchies } from "../../program/cgroup/index.ts";
 import { AT, O } from "../../program/ffi/constants.ts";
 import { failure } from "../../program/ffi/error.ts";
 import { close, open, tryStatx, writeAll } from "../../program/ffi/files.ts";
@@ -23,7 +24,7 @@ export const spec: Command = (_settings, words) => {
     throw failure("failed-precondition", `file ${path} exists. Remove it first`);
   }
   const fd = open(path, O.WRONLY | O.CREAT | O.EXCL, fileMode);
-  writeAll(fd, prettyJson(defaultSpec, fieldOrder), path);
+  writeAll(fd, prettyJson(defaultSpec(discoverHierarchies()), fieldOrder), path);
   close(fd);
   return 0;
 };

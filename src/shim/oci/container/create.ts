@@ -13,7 +13,7 @@ import { fork, kill, waitFor } from "../../program/ffi/processes.ts";
 import { receiveWithFds, socketPair } from "../../program/ffi/sockets.ts";
 import { nowParts } from "../../program/ffi/time.ts";
 import { decode, jsonArray } from "../../program/json.ts";
-import { cgroupPath } from "../../program/spec/read-spec.ts";
+import { cgroupPath, namespaceOf } from "../../program/spec/read-spec.ts";
 import { effectiveUid, makeFifo, realPath } from "../ffi/os.ts";
 import { prepareFilter } from "../seccomp/prepare.ts";
 import type { Settings } from "../settings.ts";
@@ -84,6 +84,7 @@ export function createContainer(settings: Settings, wish: CreateWish): CreatedCo
     close(status);
     try {
       for (const warning of made.init.warnings) settings.log.warn(warning);
+      const pids = namespaceOf(spec.linux, "pid");
       const record: ContainerRecord = {
         version: 1,
         id: wish.id,
@@ -95,6 +96,7 @@ export function createContainer(settings: Settings, wish: CreateWish): CreatedCo
         cgroup: cgroupPath(spec),
         cgroupParents: jsonArray([...made.parents]),
         init: made.init,
+        ownPids: pids !== undefined && pids.path === undefined,
         keyring: wish.keyring,
         seccompFlags: filter?.flags,
       };

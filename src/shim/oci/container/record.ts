@@ -20,6 +20,8 @@ export interface ContainerRecord {
   /** Folders above the cgroup that were made for it. */
   readonly cgroupParents: readonly string[];
   readonly init: CreatedInit;
+  /** Whether the container has a PID namespace of its own, whose processes end with init. */
+  readonly ownPids: boolean;
   readonly keyring: "new" | "inherited";
   /** The filter of `linux.seccomp`, in {@link ContainerFolder.filter}; absent without one. */
   readonly seccompFlags?: readonly string[];

@@ -19,7 +19,11 @@ const defaultRules: readonly SpecDeviceRule[] = [
 ];
 
 interface Amendable {
-  linux?: { cgroupsPath?: unknown; resources?: { devices?: unknown[] } };
+  linux?: {
+    cgroupsPath?: unknown;
+    namespaces?: { path?: string }[];
+    resources?: { devices?: unknown[] };
+  };
 }
 
 /**
@@ -33,6 +37,7 @@ export function readBundle(bundle: string, id: string, { log }: Settings): Check
       if (type(document) !== "table") return;
       const { linux } = document as Amendable;
       if (type(linux) !== "table" || linux === undefined) return;
+      for (const namespace of linux.namespaces ?? []) if (namespace.path === "") namespace.path = undefined;
       linux.cgroupsPath = cgroupPathOf(linux.cgroupsPath, id);
       const rules = linux.resources?.devices;
       if (type(rules) === "table" && rules !== undefined && rules.length > 0) rules.push(...defaultRules);

@@ -1,16 +1,14 @@
 import { O } from "../../program/ffi/constants.ts";
 import { E, asFailure, errno, failure, sysError } from "../../program/ffi/error.ts";
-import { close, open, readAllFd, unlink } from "../../program/ffi/files.ts";
+import { close, open, readAllFd, setBlocking, unlink } from "../../program/ffi/files.ts";
 import { C } from "../../program/ffi/libc.ts";
 import { runHooks } from "../../program/hooks/run-hooks.ts";
 import { decode } from "../../program/json.ts";
-import { waitReadable } from "../ffi/os.ts";
 import type { Settings } from "../settings.ts";
 import type { ContainerRecord } from "./record.ts";
 import { folderOfContainer } from "./record.ts";
 
 const maxStatusBytes = 16 * 1024;
-const waitForever = -1;
 
 /** Lets init go on, and returns when its execve has succeeded; throws what kept it from that. */
 export function startContainer(settings: Settings, record: ContainerRecord): void {
@@ -27,8 +25,8 @@ export function startContainer(settings: Settings, record: ContainerRecord): voi
   unlink(folder.start);
   C.write(start, "s", 1);
   close(start);
-  // Readable at the end as well, and that is what execve brings.
-  waitReadable(status, waitForever);
+  // The end is what execve brings.
+  setBlocking(status);
   const text = readAllFd(status, maxStatusBytes, folder.status);
   close(status);
   unlink(folder.status);

@@ -16,7 +16,7 @@ int isatty(int fd);
 int fchown(int fd, unsigned uid, unsigned gid);
 int geteuid(void);
 int mkfifo(const char *path, unsigned mode);
-typedef struct { uint8_t opaque[128]; } termios_buf;
+typedef struct { uint32_t iflag, oflag; uint8_t rest[120]; } termios_buf;
 int tcgetattr(int fd, termios_buf *settings);
 int tcsetattr(int fd, int action, const termios_buf *settings);
 void cfmakeraw(termios_buf *settings);
@@ -38,6 +38,7 @@ interface Calls {
 
 const calls = ffi.C as Calls;
 const tcsaNow = 0;
+const onlcr = 4;
 const tiocgwinsz = 0x5413;
 /** What sun_path holds. */
 const maxPathBytes = 107;
@@ -97,6 +98,14 @@ export function makeRaw(fd: number): Pointer {
   calls.cfmakeraw(raw);
   if (calls.tcsetattr(fd, tcsaNow, raw) < 0) throw sysError("tcsetattr", fd);
   return before;
+}
+
+/** Has a terminal's output go through as it is, without a carriage return before each line's end. */
+export function clearNewlineMapping(fd: number): void {
+  const settings = struct<{ oflag: number }>("termios_buf");
+  if (calls.tcgetattr(fd, settings) < 0) throw sysError("tcgetattr", fd);
+  settings.oflag = settings.oflag & ~onlcr;
+  if (calls.tcsetattr(fd, tcsaNow, settings) < 0) throw sysError("tcsetattr", fd);
 }
 
 export function restoreTerminal(fd: number, before: Pointer): void {

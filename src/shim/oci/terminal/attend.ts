@@ -1,6 +1,6 @@
 import { EPOLL, SIG } from "../../program/ffi/constants.ts";
 import { E, errno } from "../../program/ffi/error.ts";
-import { close, duplicate } from "../../program/ffi/files.ts";
+import { close, duplicate, setBlocking } from "../../program/ffi/files.ts";
 import { C } from "../../program/ffi/libc.ts";
 import type { Pointer } from "../../program/ffi/memory.ts";
 import type { Waited } from "../../program/ffi/processes.ts";
@@ -10,7 +10,7 @@ import { resizeTerminal } from "../../program/init/terminal.ts";
 import { InputWriter } from "../../program/stdio/input.ts";
 import { OutputReader, takeText } from "../../program/stdio/output.ts";
 import { Loop } from "../../program/wire/loop.ts";
-import { isTerminal, makeRaw, restoreTerminal, terminalSize } from "../ffi/os.ts";
+import { clearNewlineMapping, isTerminal, makeRaw, restoreTerminal, terminalSize } from "../ffi/os.ts";
 
 const signalBase = 128;
 const lastOrdinarySignal = 31;
@@ -69,6 +69,7 @@ class TerminalProxy {
 
   constructor(master: number) {
     this.master = master;
+    clearNewlineMapping(master);
     this.before = isTerminal(0) ? makeRaw(0) : undefined;
     this.resize();
   }
@@ -115,6 +116,8 @@ class TerminalProxy {
   /** Puts this process's own terminal back. */
   restore(): void {
     if (this.before !== undefined) restoreTerminal(0, this.before);
+    // Others share what standard input is.
+    pcall(setBlocking, 0);
   }
 
   private resize(): void {

@@ -2,6 +2,7 @@ import type { SpecLinux, SpecNamespace } from "../../../core/oci-runtime-spec.ts
 import { CLONE, FS_MAGIC, O } from "../ffi/constants.ts";
 import { failure, prefixed } from "../ffi/error.ts";
 import { close, fsType, fstat, open, writeFile } from "../ffi/files.ts";
+import { C } from "../ffi/libc.ts";
 import { setns, unshare } from "../ffi/processes.ts";
 
 /** CLONE_* of each type of namespace. */
@@ -27,7 +28,10 @@ export interface JoinedNamespace {
 export interface NamespacePlan {
   /** New ones that clone makes. */
   readonly cloneFlags: number;
-  /** Entered by the creator before it clones: they take effect for children only, or own what clone makes. */
+  /**
+   * Entered by the creator before it clones: they take effect for children only, or own what clone makes; all of them
+   * where there is a user namespace, from within which those of the host could not be entered.
+   */
   readonly before: readonly JoinedNamespace[];
   /** Entered by init itself. */
   readonly inside: readonly JoinedNamespace[];
@@ -47,6 +51,7 @@ export function planNamespaces(linux: SpecLinux): NamespacePlan {
   let cloneFlags = 0;
   let all = 0;
   const fresh: Partial<Record<SpecNamespace["type"], true>> = {};
+  const hasUser = (linux.namespaces ?? []).some(({ type }) => type === "user");
   for (const { type, path } of linux.namespaces ?? []) {
     const flag = flagOf[type];
     if (path !== undefined) {
@@ -55,7 +60,7 @@ export function planNamespaces(linux: SpecLinux): NamespacePlan {
         close(fd);
         continue;
       }
-      (entersBefore(type) ? before : inside).push({ type, fd, flag });
+      (hasUser || entersBefore(type) ? before : inside).push({ type, fd, flag });
     } else {
       fresh[type] = true;
       if (type !== "cgroup" && type !== "time") cloneFlags += flag;
@@ -64,7 +69,7 @@ export function planNamespaces(linux: SpecLinux): NamespacePlan {
   }
   return {
     cloneFlags,
-    before: before.sort((a, b) => rank(a.type) - rank(b.type)),
+    before,
     inside,
     newUser: fresh.user === true,
     newCgroup: fresh.cgroup === true,
@@ -76,11 +81,6 @@ export function planNamespaces(linux: SpecLinux): NamespacePlan {
 
 function entersBefore(type: SpecNamespace["type"]): boolean {
   return type === "user" || type === "pid" || type === "time";
-}
-
-/** The user namespace comes first: it gives the right to enter the others that it owns. */
-function rank(type: SpecNamespace["type"]): number {
-  return type === "user" ? 0 : 1;
 }
 
 function openNamespace(type: SpecNamespace["type"], path: string): number {
@@ -119,10 +119,11 @@ export function enterBefore(plan: NamespacePlan): void {
       writeFile("/proc/self/timens_offsets", `${clock} ${value.secs ?? 0} ${value.nanosecs ?? 0}\n`);
     }
   }
-  for (const { fd, flag, type } of plan.before) {
-    setns(fd, flag, `${type} namespace`);
-    close(fd);
-  }
+  // Those that the host owns can't be entered from within a user namespace, those that it owns perhaps only from there.
+  const refused = plan.before.filter(({ type, fd, flag }) => type !== "user" && C.setns(fd, flag) < 0);
+  for (const { type, fd, flag } of plan.before) if (type === "user") setns(fd, flag, "user namespace");
+  for (const { fd, flag, type } of refused) setns(fd, flag, `${type} namespace`);
+  for (const { fd } of plan.before) close(fd);
 }
 
 /** What init enters. */

@@ -3,7 +3,7 @@ import type { CgroupEntry } from "../cgroup/index.ts";
 import { closeEntry, enterV1, enterV2 } from "../cgroup/index.ts";
 import { CLONE, O } from "../ffi/constants.ts";
 import { closeAllBut, openOnes, preservedDescriptors } from "../ffi/descriptors.ts";
-import { asFailure, sysError } from "../ffi/error.ts";
+import { E, asFailure, errno, sysError } from "../ffi/error.ts";
 import { close, open } from "../ffi/files.ts";
 import { C } from "../ffi/libc.ts";
 import { exit, setName, setns } from "../ffi/processes.ts";
@@ -71,10 +71,18 @@ function keptDescriptors({ target, entry, status, stdin, stdout, stderr, habits 
   return [target.pidfd, status, ...entry.tasks, ...open, ...preservedDescriptors(habits.preservedFds)];
 }
 
-/** All at once through init's pidfd (setns(2), Linux 5.8): there is no moment in some of them only. */
+/**
+ * All at once through init's pidfd (setns(2), Linux 5.8): there is no moment in some of them only. But for a container
+ * with a user namespace that does not own the others (a network that was made outside): those have to come first.
+ */
 function enterNamespaces({ init, pidfd }: ExecTarget): void {
   const inside = init.namespaces & ~namespacesBefore;
-  if (inside !== 0) setns(pidfd, inside, "the container's namespaces");
+  const others = inside & ~CLONE.NEWUSER;
+  if (inside !== 0 && C.setns(pidfd, inside) < 0) {
+    if (errno() !== E.PERM || others === inside) throw sysError("setns", "the container's namespaces");
+    setns(pidfd, others, "the container's namespaces");
+    setns(pidfd, CLONE.NEWUSER, "the container's user namespace");
+  }
   close(pidfd);
   if ((inside & CLONE.NEWUSER) === 0) return;
   if (C.setresgid(0, 0, 0) < 0) throw sysError("setresgid", 0);

@@ -237,10 +237,16 @@ export function keepOnExec(first: number, count: number): void {
   for (let fd = first; fd < first + count; fd++) C.fcntl(fd, F.SETFD, 0);
 }
 
-/** Sets or clears O_NONBLOCK, the only flag that F_SETFL is used for here. */
+/** Sets O_NONBLOCK, the only flag that F_SETFL is used for here. */
 export function setNonblocking(fd: number): void {
   const flags = C.fcntl(fd, F.GETFL, 0);
   if (flags < 0 || C.fcntl(fd, F.SETFL, flags | O.NONBLOCK) < 0) throw sysError("fcntl", fd);
+}
+
+/** Clears O_NONBLOCK. */
+export function setBlocking(fd: number): void {
+  const flags = C.fcntl(fd, F.GETFL, 0);
+  if (flags < 0 || C.fcntl(fd, F.SETFL, flags & ~O.NONBLOCK) < 0) throw sysError("fcntl", fd);
 }
 
 /** A window into memory, for writing what is left. */

@@ -167,6 +167,8 @@ function setUp(plan: InitPlan): Ready {
   if (spec.root.readonly === true) mountSetattr(root.fd, 0, { set: MOUNT_ATTR.RDONLY }, "/");
   const stdio = terminal === undefined ? pipeStdio(plan) : terminalStdio(terminal);
   const ready: InitReady = { ready: true, warnings };
+  // Whoever waits for the end of what this process was started with need not wait for its start.
+  if (terminal !== undefined) placeStdio(stdio);
   sendWithFds(channels.sync, encode(ready), terminal === undefined ? [] : [terminal.master]);
   if (terminal !== undefined) close(terminal.master);
   close(procfs);
@@ -249,6 +251,10 @@ function terminalStdio(terminal: Terminal): Stdio {
 
 function takeStdio(stdio: Stdio): void {
   if (stdio.terminal !== undefined) controlTerminal(stdio.terminal.slave);
+  placeStdio(stdio);
+}
+
+function placeStdio(stdio: Stdio): void {
   [stdio.stdin, stdio.stdout, stdio.stderr].forEach((fd, place) => {
     if (C.dup3(fd, place, 0) < 0) throw sysError("dup3", place);
   });

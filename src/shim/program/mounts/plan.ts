@@ -26,6 +26,8 @@ export interface PlannedMount {
 /** File systems whose place must be no symlink: what processes trust to be the kernel's word. */
 const exactPlaces: Readonly<Record<string, true>> = { proc: true, sysfs: true };
 
+const permissionBits = 0xfff;
+
 /** File systems that take the SELinux context of the spec's `linux.mountLabel`. */
 const labelled: Readonly<Record<string, true>> = { tmpfs: true, devpts: true, mqueue: true, ramfs: true };
 
@@ -72,6 +74,7 @@ export function attachMount(root: NewRoot, planned: PlannedMount, cgroups: Cgrou
     if (mount.type === "cgroup" && detached === undefined) {
       mountCgroups(cgroups, target, options, mount.destination);
     } else {
+      if (mount.type === "tmpfs" && detached === undefined) keepMode(target, options);
       const fd = detached?.fd ?? mountFilesystem(mount.type ?? "", mount.source, options, mount.destination);
       guardProc(root, target, fd, mount.destination);
       moveMount(fd, target, mount.destination);
@@ -81,6 +84,12 @@ export function attachMount(root: NewRoot, planned: PlannedMount, cgroups: Cgrou
   } catch (thrown) {
     throw prefixed("rootfs", thrown);
   }
+}
+
+/** A tmpfs without a word on its mode has that of the folder it covers, as /tmp of an image is open to all. */
+function keepMode(target: number, options: MountOptions): void {
+  if (options.data.some((word) => word.startsWith("mode="))) return;
+  options.data.push(`mode=${string.format("%o", fstat(target).mode & permissionBits)}`);
 }
 
 /** The kernel says no more than EINVAL where a file is to cover a folder or the other way round. */

@@ -38,7 +38,7 @@ export function commandError(name: string, number: number, file = name): Failure
   return {
     failure: true,
     code: codeOf(number),
-    message: `exec "${name}": ${errorText(number)}${interpreter}`,
+    message: `exec ${name}: ${errorText(number)}${interpreter}`,
     syscall: "execve",
     errno: number,
   };
