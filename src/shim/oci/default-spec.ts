@@ -72,13 +72,7 @@ const plainSpec: Spec = {
   ],
   linux: {
     resources: { devices: [{ allow: false, access: "rwm" }] },
-    namespaces: [
-      { type: "pid" },
-      { type: "network" },
-      { type: "ipc" },
-      { type: "uts" },
-      { type: "mount" },
-    ],
+    namespaces: [{ type: "pid" }, { type: "network" }, { type: "ipc" }, { type: "uts" }, { type: "mount" }],
     maskedPaths: [
       "/proc/acpi",
       "/proc/asound",

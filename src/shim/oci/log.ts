@@ -1,5 +1,6 @@
 import { O } from "../program/ffi/constants.ts";
 import { close, open, writeAll } from "../program/ffi/files.ts";
+import { isTerminal } from "./ffi/os.ts";
 import { encode } from "../program/json.ts";
 
 /** How lines are written. */
@@ -36,7 +37,8 @@ export function openLog(path: string | undefined, format: LogFormat, wanted: "al
       if (path !== undefined && path !== "") io.stderr.write(`${message}\n`);
     },
     warn: (message) => {
-      write("warning", message);
+      // Without a log of its own standard error is the container's, too: that gets what a person is there to read.
+      if (wanted === "all" || (path !== undefined && path !== "") || isTerminal(2)) write("warning", message);
     },
     debug: (message) => {
       if (wanted === "all") write("debug", message);

@@ -68,16 +68,21 @@ const entering: Readonly<Record<string, true>> = { create: true, run: true, exec
 
 function main(): number {
   const words = argumentsOf();
-  const [parsed, options] = pcall(parseOptions, words, {
-    root: { kind: "value" },
-    log: { kind: "value" },
-    "log-format": { kind: "value" },
-    debug: { kind: "flag" },
-    "systemd-cgroup": { kind: "flag" },
-    rootless: { kind: "value" },
-    help: { kind: "flag", short: "h" },
-    version: { kind: "flag", short: "v" },
-  });
+  const [parsed, options] = pcall(
+    parseOptions,
+    words,
+    {
+      root: { kind: "value" },
+      log: { kind: "value" },
+      "log-format": { kind: "value" },
+      debug: { kind: "flag" },
+      "systemd-cgroup": { kind: "flag" },
+      rootless: { kind: "value" },
+      help: { kind: "flag", short: "h" },
+      version: { kind: "flag", short: "v" },
+    },
+    "another",
+  );
   if (!parsed) return report(openLog(undefined, "text", "no-debug"), options);
   const [made, log] = pcall(logOf, options);
   if (!made) return report(openLog(undefined, "text", "no-debug"), log);
@@ -93,7 +98,8 @@ function dispatch(options: Options, log: Log, words: readonly string[]): number 
     return 0;
   }
   const [name] = options.rest;
-  if (options.has("help") || name === undefined || name === "help") {
+  const [, first] = options.rest;
+  if (options.has("help") || name === undefined || name === "help" || first === "--help" || first === "-h") {
     io.write(helpText(program));
     return 0;
   }
@@ -112,7 +118,13 @@ function dispatch(options: Options, log: Log, words: readonly string[]): number 
   // A caller that stops reading is no reason to end.
   blockSignals([SIG.PIPE]);
   C.umask(0o022);
-  const settings = { root: options.value("root") ?? defaultRoot, log, program, version };
+  const settings = {
+    root: options.value("root") ?? defaultRoot,
+    rootIsNamed: options.has("root"),
+    log,
+    program,
+    version,
+  };
   return command(settings, options.rest.slice(1));
 }
 

@@ -23,11 +23,16 @@ export interface Options {
 }
 
 /**
- * Reads options up to the first word that is none, as the runtimes that this command stands in for do: `--name value`,
- * `--name=value`, `-n value`, with one dash or two. `--` ends them.
+ * Reads options as the runtimes that this command stands in for do: `--name value`, `--name=value`, `-n value`, with one
+ * dash or two. `--` ends them; so does the first word that is none where what follows is `another`'s.
  */
-export function parseOptions(words: readonly string[], shapes: OptionShapes): Options {
+export function parseOptions(
+  words: readonly string[],
+  shapes: OptionShapes,
+  after: "own" | "another" = "own",
+): Options {
   const given = new LuaTable<string, string[]>();
+  const rest: string[] = [];
   let at = 0;
   while (at < words.length) {
     const word = words[at] ?? "";
@@ -36,7 +41,12 @@ export function parseOptions(words: readonly string[], shapes: OptionShapes): Op
       break;
     }
     const [written, inline] = splitOption(word);
-    if (written === undefined) break;
+    if (written === undefined) {
+      if (after === "another") break;
+      rest.push(word);
+      at++;
+      continue;
+    }
     const name = longName(written, shapes);
     const shape = name === undefined ? undefined : shapes[name];
     if (name === undefined || shape === undefined) {
@@ -54,7 +64,7 @@ export function parseOptions(words: readonly string[], shapes: OptionShapes): Op
     if (values === undefined) given.set(name, [value]);
     else values.push(value);
   }
-  return optionsOf(given, restOf(words, at));
+  return optionsOf(given, [...rest, ...words.slice(at)]);
 }
 
 function optionsOf(given: LuaTable<string, string[]>, rest: readonly string[]): Options {
@@ -99,10 +109,4 @@ function flagValue(word: string, inline: string | undefined): string {
   const value = inline ?? "true";
   if (value === "true" || value === "false") return value;
   throw failure("invalid-argument", `option ${word}: must be true or false`);
-}
-
-function restOf(words: readonly string[], from: number): string[] {
-  const rest: string[] = [];
-  for (let index = from; index < words.length; index++) rest.push(words[index] as string);
-  return rest;
 }

@@ -2,6 +2,16 @@ import { encode, isJsonArray } from "../program/json.ts";
 
 const step = "  ";
 
+/** JSON in one line, an object's fields in the order of `first`, then of the alphabet. */
+export function orderedJson(value: unknown, first: readonly string[]): string {
+  if (type(value) !== "table") return encode(value);
+  if (isJsonArray(value)) return `[${value.map((element) => orderedJson(element, first)).join(",")}]`;
+  const parts = fieldsOf(value as Record<string, unknown>, first).map(
+    ([name, field]) => `${encode(name)}:${orderedJson(field, first)}`,
+  );
+  return `{${parts.join(",")}}`;
+}
+
 /** JSON for people: indented, an object's fields in the order of `first`, then of the alphabet. */
 export function prettyJson(value: unknown, first: readonly string[] = []): string {
   return `${written(value, "", first)}\n`;

@@ -4,6 +4,8 @@ import type { Log } from "./log.ts";
 export interface Settings {
   /** The folder of all containers' records. */
   readonly root: string;
+  /** Whether the caller named it. */
+  readonly rootIsNamed: boolean;
   readonly log: Log;
   /** The name that the command was called by, for messages. */
   readonly program: string;

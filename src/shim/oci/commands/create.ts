@@ -1,3 +1,4 @@
+import { failure } from "../../program/failure.ts";
 import { close } from "../../program/ffi/files.ts";
 import { createContainer } from "../container/create.ts";
 import type { CreateWish } from "../container/create.ts";
@@ -19,6 +20,9 @@ export const createOptions: OptionShapes = {
 
 /** What options of `create` and `run` come to. */
 export function createWish(options: Options, stays: "yes" | "no"): CreateWish {
+  if (options.has("no-pivot")) {
+    throw failure("failed-precondition", "--no-pivot: not supported: the host's mounts would stay in reach");
+  }
   return {
     id: parseId(options.rest[0]),
     bundle: options.value("bundle") ?? "",
@@ -26,7 +30,6 @@ export function createWish(options: Options, stays: "yes" | "no"): CreateWish {
     terminal: { socket: options.value("console-socket"), stays },
     preservedFds: options.number("preserve-fds") ?? 0,
     keyring: options.has("no-new-keyring") ? "inherited" : "new",
-    rootSwitch: options.has("no-pivot") ? "move" : "pivot",
   };
 }
 

@@ -1,6 +1,6 @@
 import { failure } from "../../program/ffi/error.ts";
 import { monotonicMs, sleepMs } from "../../program/ffi/time.ts";
-import { encode } from "../../program/json.ts";
+import { orderedJson } from "../pretty.ts";
 import type { FoundContainer } from "../container/status.ts";
 import { findContainer, initLives, requireStatus } from "../container/status.ts";
 import { readStats } from "../container/stats.ts";
@@ -42,7 +42,7 @@ function tellStats(container: FoundContainer): void {
 }
 
 function tell(event: object): void {
-  io.write(`${encode(event)}\n`);
+  io.write(`${orderedJson(event, ["type", "id", "data"])}\n`);
   io.flush();
 }
 

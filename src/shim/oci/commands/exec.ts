@@ -10,6 +10,8 @@ import { writePidFile } from "../container/create.ts";
 import type { FoundContainer } from "../container/status.ts";
 import { findContainer, initLives } from "../container/status.ts";
 import { processOf } from "../container/process.ts";
+import { completeProcess } from "../container/spec.ts";
+import { resetAffinity } from "../ffi/os.ts";
 import type { Options } from "../options.ts";
 import { parseOptions } from "../options.ts";
 import type { Command, Settings } from "../settings.ts";
@@ -20,29 +22,35 @@ const maxProcessBytes = 1024 * 1024;
 
 /** `exec [options] ID COMMAND [ARGS]`, or `exec --process FILE ID`: adds a process to a container that runs. */
 export const exec: Command = (settings, words) => {
-  const options = parseOptions(words, {
-    process: { kind: "value", short: "p" },
-    detach: { kind: "flag", short: "d" },
-    "pid-file": { kind: "value" },
-    "console-socket": { kind: "value" },
-    tty: { kind: "flag", short: "t" },
-    cwd: { kind: "value" },
-    env: { kind: "list", short: "e" },
-    user: { kind: "value", short: "u" },
-    "additional-gids": { kind: "list", short: "g" },
-    cap: { kind: "list", short: "c" },
-    apparmor: { kind: "value" },
-    "process-label": { kind: "value" },
-    "no-new-privs": { kind: "flag" },
-    "preserve-fds": { kind: "value" },
-    "ignore-paused": { kind: "flag" },
-    "no-subreaper": { kind: "flag" },
-  });
+  const options = parseOptions(
+    words,
+    {
+      process: { kind: "value", short: "p" },
+      detach: { kind: "flag", short: "d" },
+      "pid-file": { kind: "value" },
+      "console-socket": { kind: "value" },
+      tty: { kind: "flag", short: "t" },
+      cwd: { kind: "value" },
+      env: { kind: "list", short: "e" },
+      user: { kind: "value", short: "u" },
+      "additional-gids": { kind: "list", short: "g" },
+      cap: { kind: "list", short: "c" },
+      apparmor: { kind: "value" },
+      "process-label": { kind: "value" },
+      "no-new-privs": { kind: "flag" },
+      "preserve-fds": { kind: "value" },
+      "ignore-paused": { kind: "flag" },
+      "no-subreaper": { kind: "flag" },
+    },
+    "another",
+  );
   const preservedFds = options.number("preserve-fds") ?? 0;
-  closeAllBut(preservedDescriptors(preservedFds));
   const container = findContainer(settings, options.rest[0]);
   requireRunning(container, options);
+  // Its file may be one of the descriptors that are closed then.
   const process = processFrom(options, container, settings);
+  closeAllBut(preservedDescriptors(preservedFds));
+  resetAffinity();
   const detached = options.has("detach");
   const terminal = { socket: options.value("console-socket"), stays: detached ? "no" : "yes" } as const;
   checkTerminal(terminal, process.terminal === true);
@@ -69,7 +77,11 @@ function requireRunning({ record, status }: FoundContainer, options: Options): v
 
 function processFrom(options: Options, { record }: FoundContainer, settings: Settings): SpecProcess {
   const file = options.value("process");
-  if (file !== undefined) return decode(readFile(file, maxProcessBytes), maxProcessBytes) as SpecProcess;
+  if (file !== undefined) {
+    const process = decode(readFile(file, maxProcessBytes), maxProcessBytes);
+    completeProcess(process, settings.log);
+    return process as SpecProcess;
+  }
   return processOf(record, options, settings);
 }
 

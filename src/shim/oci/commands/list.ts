@@ -1,9 +1,12 @@
 import { discoverHierarchies } from "../../program/cgroup/index.ts";
+import { AT } from "../../program/ffi/constants.ts";
+import { tryStatx } from "../../program/ffi/files.ts";
 import { failure } from "../../program/ffi/error.ts";
-import { encode, jsonArray } from "../../program/json.ts";
+import { jsonArray } from "../../program/json.ts";
 import { listIds, tryReadRecord } from "../container/record.ts";
 import type { FoundContainer } from "../container/status.ts";
-import { describeContainer } from "../container/status.ts";
+import { describeContainer, stateFields } from "../container/status.ts";
+import { orderedJson } from "../pretty.ts";
 import { parseOptions } from "../options.ts";
 import { tableText } from "../table.ts";
 import type { Command, Settings } from "../settings.ts";
@@ -14,12 +17,16 @@ export const list: Command = (settings, words) => {
     format: { kind: "value", short: "f" },
     quiet: { kind: "flag", short: "q" },
   });
+  // A root that was never used is empty; one that was named wrong is a mistake.
+  if (settings.rootIsNamed && tryStatx(AT.FDCWD, settings.root, 0) === undefined) {
+    throw failure("not-found", `--root ${settings.root}: no such file or directory`);
+  }
   const found = allContainers(settings);
   const format = options.value("format") ?? "table";
   if (options.has("quiet")) {
     for (const { record } of found) print(record.id);
   } else if (format === "json") {
-    print(encode(jsonArray(found.map((one) => documentOf(one)))));
+    print(orderedJson(jsonArray(found.map((one) => documentOf(one))), stateFields));
   } else if (format === "table") {
     io.write(
       tableText([["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"], ...found.map((one) => rowOf(one))]),

@@ -1,14 +1,13 @@
 import { failure } from "../../program/ffi/error.ts";
 import { encode, jsonArray } from "../../program/json.ts";
-import { findContainer, requireStatus } from "../container/status.ts";
+import { findContainer } from "../container/status.ts";
 import { parseOptions } from "../options.ts";
 import type { Command } from "../settings.ts";
 
 /** `ps [--format table|json] ID [options of ps]`: the container's processes. */
 export const ps: Command = (settings, words) => {
-  const options = parseOptions(words, { format: { kind: "value", short: "f" } });
+  const options = parseOptions(words, { format: { kind: "value", short: "f" } }, "another");
   const container = findContainer(settings, options.rest[0]);
-  requireStatus(container, "list the processes of", ["created", "running", "paused"]);
   const pids = container.cgroup.pids();
   const format = options.value("format") ?? "table";
   if (format === "json") {

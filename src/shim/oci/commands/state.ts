@@ -1,5 +1,6 @@
 import { findContainer } from "../container/status.ts";
-import { encode } from "../../program/json.ts";
+import { prettyJson } from "../pretty.ts";
+import { stateFields } from "../container/status.ts";
 import { parseOptions } from "../options.ts";
 import type { Command } from "../settings.ts";
 
@@ -19,6 +20,6 @@ export const state: Command = (settings, words) => {
     owner: record.ownerUid === 0 ? "root" : "",
     annotations,
   };
-  print(encode(document));
+  io.write(prettyJson(document, stateFields));
   return 0;
 };

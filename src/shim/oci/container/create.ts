@@ -4,17 +4,18 @@ import type { ContainerOrder } from "../../program/create/creator.ts";
 import { runOrder } from "../../program/create/creator.ts";
 import { discoverHierarchies, openCgroup, removeParents } from "../../program/cgroup/index.ts";
 import type { Hierarchies } from "../../program/cgroup/index.ts";
-import { AT, O, SIG, SOCK } from "../../program/ffi/constants.ts";
+import { AT, O, S, SIG, SOCK } from "../../program/ffi/constants.ts";
 import { closeAllBut, preservedDescriptors } from "../../program/ffi/descriptors.ts";
 import { asFailure, failure, sysError } from "../../program/ffi/error.ts";
-import { close, duplicate, open } from "../../program/ffi/files.ts";
+import { close, duplicate, fstat, isType, open } from "../../program/ffi/files.ts";
 import { C } from "../../program/ffi/libc.ts";
 import { fork, kill, waitFor } from "../../program/ffi/processes.ts";
 import { receiveWithFds, socketPair } from "../../program/ffi/sockets.ts";
 import { nowParts } from "../../program/ffi/time.ts";
 import { decode, jsonArray } from "../../program/json.ts";
+import type { CheckedSpec } from "../../program/spec/read-spec.ts";
 import { cgroupPath, namespaceOf } from "../../program/spec/read-spec.ts";
-import { effectiveUid, makeFifo, realPath } from "../ffi/os.ts";
+import { effectiveUid, makeFifo, realPath, resetAffinity, tryChown } from "../ffi/os.ts";
 import { prepareFilter } from "../seccomp/prepare.ts";
 import type { Settings } from "../settings.ts";
 import type { TerminalRequest } from "../terminal/request.ts";
@@ -31,7 +32,6 @@ export interface CreateWish {
   readonly terminal: TerminalRequest;
   readonly preservedFds: number;
   readonly keyring: "new" | "inherited";
-  readonly rootSwitch: "pivot" | "move";
 }
 
 /** A container that waits for its start. */
@@ -57,12 +57,13 @@ export function createContainer(settings: Settings, wish: CreateWish): CreatedCo
   const rootfs = realPath(
     string.sub(spec.root.path, 1, 1) === "/" ? spec.root.path : `${bundle}/${spec.root.path}`,
   );
+  resetAffinity();
   const folder = claimFolder(settings.root, wish.id);
   const [ok, result] = pcall(() => {
     const filter = prepareFilter(spec.linux.seccomp, settings, folder.filter);
     const [start, status] = openGate(folder);
     const hierarchies = discoverHierarchies();
-    const stdio = spec.process.terminal === true ? {} : inheritedStdio();
+    const stdio = spec.process.terminal === true ? {} : inheritedStdio(hostUid(spec));
     const order: ContainerOrder = {
       id: wish.id,
       bundle,
@@ -75,8 +76,8 @@ export function createContainer(settings: Settings, wish: CreateWish): CreatedCo
       habits: {
         preservedFds: wish.preservedFds,
         keyring: wish.keyring,
-        rootSwitch: wish.rootSwitch,
         home: "passwd",
+        command: "found-at-create",
       },
     };
     const made = make(order, hierarchies);
@@ -143,9 +144,28 @@ function openGate(folder: ContainerFolder): LuaMultiReturn<[start: number, statu
   return $multi(open(folder.start, O.RDWR), status);
 }
 
-/** What this process has for standard input and output, under numbers that init can move where it wants them. */
-function inheritedStdio(): { readonly stdin: number; readonly stdout: number; readonly stderr: number } {
+/**
+ * What this process has for standard input and output, under numbers that init can move where it wants them. Pipes go
+ * to the container's user, who could not open /dev/stdout otherwise.
+ */
+function inheritedStdio(uid: number | undefined): {
+  readonly stdin: number;
+  readonly stdout: number;
+  readonly stderr: number;
+} {
+  for (let fd = 0; fd <= 2; fd++) {
+    if (uid !== undefined && uid !== 0 && isType(fstat(fd), S.IFIFO)) tryChown(fd, uid);
+  }
   return { stdin: duplicate(0), stdout: duplicate(1), stderr: duplicate(2) };
+}
+
+/** The process's user as the host knows it; undefined where the user namespace doesn't say. */
+function hostUid({ process, linux }: CheckedSpec): number | undefined {
+  const { uid } = process.user;
+  const { uidMappings = [] } = linux;
+  if (namespaceOf(linux, "user") === undefined) return uid;
+  const found = uidMappings.find(({ containerID, size }) => containerID <= uid && uid < containerID + size);
+  return found === undefined ? undefined : found.hostID + uid - found.containerID;
 }
 
 function make(order: ContainerOrder, hierarchies: Hierarchies): Made {

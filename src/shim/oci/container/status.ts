@@ -20,6 +20,19 @@ export interface FoundContainer {
   readonly status: Status;
 }
 
+/** The fields of a state document, in their order. */
+export const stateFields: readonly string[] = [
+  "ociVersion",
+  "id",
+  "pid",
+  "status",
+  "bundle",
+  "rootfs",
+  "created",
+  "annotations",
+  "owner",
+];
+
 const maxStatBytes = 4096;
 
 /** The container that a command names. */

@@ -4,7 +4,7 @@ import { sysError } from "../../program/ffi/error.ts";
 import { close, open } from "../../program/ffi/files.ts";
 import { C } from "../../program/ffi/libc.ts";
 import type { Pointer } from "../../program/ffi/memory.ts";
-import { copy, sizeOf } from "../../program/ffi/memory.ts";
+import { bytes, copy, sizeOf } from "../../program/ffi/memory.ts";
 import type { Pollfd, SockaddrUn } from "../../program/ffi/structs.ts";
 import { struct, structs } from "../../program/ffi/structs.ts";
 
@@ -38,6 +38,9 @@ interface Calls {
 
 const calls = ffi.C as Calls;
 const tcsaNow = 0;
+const sameGroup = 0xffffffff;
+/** 8192 CPUs, a bit each. */
+const affinityBytes = 1024;
 const onlcr = 4;
 const tiocgwinsz = 0x5413;
 /** What sun_path holds. */
@@ -84,9 +87,16 @@ export function isTerminal(fd: number): boolean {
   return calls.isatty(fd) === 1;
 }
 
-/** fchown(2); false where it is not possible. */
-export function tryChown(fd: number, uid: number, gid: number): boolean {
-  return calls.fchown(fd, uid, gid) === 0;
+/** fchown(2) to a user; what can't change hands stays. */
+export function tryChown(fd: number, uid: number): void {
+  calls.fchown(fd, uid, sameGroup);
+}
+
+/** All CPUs that the cgroup allows, whatever this process was started with: the container's, and not its caller's. */
+export function resetAffinity(): void {
+  const mask = bytes(affinityBytes);
+  for (let index = 0; index < affinityBytes; index++) mask[index] = 0xff;
+  C.sched_setaffinity(0, affinityBytes, mask);
 }
 
 /** A terminal in raw mode, to be put back by {@link restoreTerminal}. */

@@ -9,7 +9,7 @@ import { C } from "../ffi/libc.ts";
 import { exit, setName, setns } from "../ffi/processes.ts";
 import { sendWithFds } from "../ffi/sockets.ts";
 import type { Habits } from "../init/init.ts";
-import { controlTerminal, openTerminal } from "../init/terminal.ts";
+import { controlTerminal, openTerminal, ownTerminal } from "../init/terminal.ts";
 import { encode } from "../json.ts";
 import type { SeccompFilter } from "../process/index.ts";
 import { executeProcess, openProcfs, prepareProcess, setAffinity } from "../process/index.ts";
@@ -95,7 +95,9 @@ function stdioOf(plan: JoinPlan): [number, number, number] {
     return [stdin, stdout, stderr];
   }
   const root = open("/", O.PATH | O.DIRECTORY);
-  const { master, slave } = openTerminal(root, plan.process.consoleSize);
+  const terminal = openTerminal(root, plan.process.consoleSize);
+  const { master, slave } = terminal;
+  ownTerminal(terminal, plan.process.user.uid);
   close(root);
   controlTerminal(slave);
   sendWithFds(plan.status, encode({ terminal: true }), [master]);

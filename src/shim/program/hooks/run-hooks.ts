@@ -1,6 +1,6 @@
 import type { SpecHook } from "../../../core/oci-runtime-spec.ts";
 import { O, SIG } from "../ffi/constants.ts";
-import { errno, errorText, failure } from "../ffi/error.ts";
+import { errno, errorText, failure, prefixed } from "../ffi/error.ts";
 import { close, open, pipe, writeAll } from "../ffi/files.ts";
 import { closeAllBut } from "../ffi/descriptors.ts";
 import { C } from "../ffi/libc.ts";
@@ -27,10 +27,13 @@ const notStarted = 127;
 
 /** Runs hooks one after another; throws at the first that fails, naming it. */
 export function runHooks(hooks: readonly SpecHook[], state: OciState, kind: string): void {
-  for (const hook of hooks) runHook(hook, encode(state), kind);
+  hooks.forEach((hook, index) => {
+    const [ok, thrown] = pcall(runHook, hook, encode(state));
+    if (!ok) throw prefixed(`error running ${kind} hook #${index}`, thrown);
+  });
 }
 
-function runHook(hook: SpecHook, state: string, kind: string): void {
+function runHook(hook: SpecHook, state: string): void {
   const [readEnd, writeEnd] = pipe();
   const pid = fork();
   if (pid === 0) becomeHook(hook, readEnd);
@@ -46,17 +49,14 @@ function runHook(hook: SpecHook, state: string, kind: string): void {
     if (ended !== undefined) {
       if (ended.status === 0 && ended.signal === 0) return;
       const how = ended.signal === 0 ? `exit status ${ended.status}` : `signal ${ended.signal}`;
-      throw failure("failed-precondition", `${kind} hook ${hook.path}: ${how}`);
+      throw failure("failed-precondition", `${hook.path}: ${how}`);
     }
     if (monotonicMs() >= deadline) break;
     sleepMs(pollMs);
   }
   kill(pid, SIG.KILL);
   waitFor(pid);
-  throw failure(
-    "deadline-exceeded",
-    `${kind} hook ${hook.path}: killed after ${hook.timeout ?? defaultTimeoutS} s`,
-  );
+  throw failure("deadline-exceeded", `${hook.path}: killed after ${hook.timeout ?? defaultTimeoutS} s`);
 }
 
 function becomeHook(hook: SpecHook, stdin: number): never {

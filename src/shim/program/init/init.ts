@@ -23,12 +23,12 @@ import type { PlannedMount } from "../mounts/plan.ts";
 import { attachMount, hasFreshDev } from "../mounts/plan.ts";
 import type { NewRoot } from "../mounts/targets.ts";
 import type { PreparedProcess, SeccompFilter } from "../process/index.ts";
-import { executeProcess, openProcfs, prepareProcess } from "../process/index.ts";
+import { executeProcess, findCommand, openProcfs, prepareProcess } from "../process/index.ts";
 import type { CheckedSpec } from "../spec/read-spec.ts";
 import { makeImageVolumes } from "./image-volumes.ts";
 import { setSysctls } from "./sysctls.ts";
 import type { Terminal } from "./terminal.ts";
-import { bindConsole, controlTerminal, openTerminal } from "./terminal.ts";
+import { bindConsole, controlTerminal, openTerminal, ownTerminal } from "./terminal.ts";
 
 /** Descriptors that init talks through. */
 export interface InitChannels {
@@ -67,14 +67,19 @@ export interface Habits {
   /** Descriptors from 3 on that the command gets, too. */
   readonly preservedFds: number;
   readonly keyring: "new" | "inherited";
-  /** Where the old root can't be let go of, as on an initramfs, the new one is moved over it. */
-  readonly rootSwitch: "pivot" | "move";
   /** What a process without HOME in its environment gets: nothing, or what the container's /etc/passwd says. */
   readonly home: "absent" | "passwd";
+  /** Whether a command that is missing is an error of the creation already, as callers of an OCI runtime expect it. */
+  readonly command: "found-at-start" | "found-at-create";
 }
 
 /** What the daemon's containers get. */
-export const ownHabits: Habits = { preservedFds: 0, keyring: "new", rootSwitch: "pivot", home: "absent" };
+export const ownHabits: Habits = {
+  preservedFds: 0,
+  keyring: "new",
+  home: "absent",
+  command: "found-at-start",
+};
 
 /** What init tells the creator when all is done but execve. */
 export interface InitReady {
@@ -150,11 +155,14 @@ function setUp(plan: InitPlan): Ready {
   const root = buildRoot(plan, place);
   const terminal =
     spec.process.terminal === true ? openTerminal(root.fd, spec.process.consoleSize) : undefined;
-  if (terminal !== undefined) bindConsole(root, terminal.slave);
+  if (terminal !== undefined) {
+    ownTerminal(terminal, spec.process.user.uid);
+    bindConsole(root, terminal.slave);
+  }
   makeReadonly(root, spec.linux.readonlyPaths ?? []);
   maskPaths(root, spec.linux.maskedPaths ?? []);
   runCreateHooks(plan);
-  enterRoot(root, spec.linux.rootfsPropagation, plan.habits.rootSwitch);
+  enterRoot(root, spec.linux.rootfsPropagation);
   const warnings: string[] = [];
   const prepared = prepareProcess(spec.process, {
     procfs,
@@ -165,6 +173,8 @@ function setUp(plan: InitPlan): Ready {
     personality: spec.linux.personality,
   });
   if (spec.root.readonly === true) mountSetattr(root.fd, 0, { set: MOUNT_ATTR.RDONLY }, "/");
+  if (plan.habits.command === "found-at-create")
+    findCommand(spec.process.args[0] ?? "", prepared.envp.values);
   const stdio = terminal === undefined ? pipeStdio(plan) : terminalStdio(terminal);
   const ready: InitReady = { ready: true, warnings };
   // Whoever waits for the end of what this process was started with need not wait for its start.

@@ -1,5 +1,5 @@
 import type { SpecProcess } from "../../../core/oci-runtime-spec.ts";
-import { FS_MAGIC, O, S } from "../ffi/constants.ts";
+import { AT, FS_MAGIC, O, S } from "../ffi/constants.ts";
 import { failure, sysError } from "../ffi/error.ts";
 import { close, fsType, openat2 } from "../ffi/files.ts";
 import { C } from "../ffi/libc.ts";
@@ -42,6 +42,12 @@ export function openTerminal(rootFd: number, size: SpecProcess["consoleSize"]): 
   if (slave < 0) throw sysError("ioctl TIOCGPTPEER", path);
   if (size !== undefined) resizeTerminal(master, size.height, size.width);
   return { master, slave };
+}
+
+/** Gives a terminal to the user of the process, who may then open it by its name. */
+export function ownTerminal({ slave }: Terminal, uid: number): void {
+  const sameGroup = 0xffffffff;
+  if (C.fchownat(slave, "", uid, sameGroup, AT.EMPTY_PATH) < 0) throw sysError("chown", "the terminal");
 }
 
 /** Makes the slave /dev/console: by descriptor, so that nothing can be slipped in between (CVE-2025-52565). */

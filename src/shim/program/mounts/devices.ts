@@ -108,7 +108,7 @@ export function isDevice(fd: number, type: number, major: number, minor: number)
 }
 
 /** makedev(3): the encoding of a 64-bit dev_t. */
-function deviceNumber(major: number, minor: number): number {
+export function deviceNumber(major: number, minor: number): number {
   return (
     (minor & 0xff) + (major & 0xfff) * 0x100 + (minor & ~0xff) * 0x1000 + Math.floor(major / 0x1000) * 2 ** 44
   );

@@ -16,6 +16,8 @@ export interface MountOptions {
   propagation: number;
   propagationRecursive: boolean;
   idmap: "no" | "mount" | "recursive";
+  /** What the place holds is copied into a tmpfs (`tmpcopyup`). */
+  copyUp: boolean;
   /** What is for the file system: `key=value` or a word. */
   readonly data: string[];
 }
@@ -65,7 +67,6 @@ export const silent: Readonly<Record<string, true>> = {
 };
 
 const refused: Readonly<Record<string, true>> = {
-  tmpcopyup: true,
   remount: true,
   mand: true,
   iversion: true,
@@ -86,6 +87,7 @@ export function parseMountOptions(options: readonly string[], destination: strin
     propagation: 0,
     propagationRecursive: false,
     idmap: "no",
+    copyUp: false,
     data: [],
   };
   for (const word of options) {
@@ -106,6 +108,10 @@ function applyWord(parsed: MountOptions, word: string): boolean {
   }
   if (word === "idmap" || word === "ridmap") {
     parsed.idmap = word === "idmap" ? "mount" : "recursive";
+    return true;
+  }
+  if (word === "tmpcopyup") {
+    parsed.copyUp = true;
     return true;
   }
   const own = attributes[word];

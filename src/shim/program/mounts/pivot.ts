@@ -24,31 +24,12 @@ export function attachRoot(rootfs: number, place: number, bundle: string): NewRo
 }
 
 /** Makes the new root `/` and lets go of the old one. The working folder is the new root before and after. */
-export function enterRoot(
-  root: NewRoot,
-  propagation: SpecLinux["rootfsPropagation"],
-  how: "pivot" | "move",
-): void {
+export function enterRoot(root: NewRoot, propagation: SpecLinux["rootfsPropagation"]): void {
   if (C.fchdir(root.fd) < 0) throw sysError("chdir", root.path);
-  if (how === "pivot") pivotAway();
-  else moveOver();
-  if (C.chdir("/") < 0) throw sysError("chdir", "/");
-  setPropagation(root, propagation ?? "");
-}
-
-function pivotAway(): void {
   pivotRoot(".", ".");
   // The old root lies over the new one at "/"; "." is still the new one's parent in the stack.
   if (C.umount2(".", MNT_DETACH) < 0) throw sysError("umount", "the old root");
-}
-
-/** The old root stays below the new one: weaker than a pivot, and for those who asked for it alone. */
-function moveOver(): void {
-  mount(".", "/", undefined, MS.MOVE);
-  if (C.chroot(".") < 0) throw sysError("chroot", "the new root");
-}
-
-function setPropagation(root: NewRoot, propagation: string): void {
+  if (C.chdir("/") < 0) throw sysError("chdir", "/");
   if (propagation === "shared" || propagation === "rshared") {
     mountSetattr(root.fd, AT.RECURSIVE, { propagation: MS.SHARED }, "/");
   }

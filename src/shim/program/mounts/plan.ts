@@ -1,11 +1,12 @@
 import type { SpecMount } from "../../../core/oci-runtime-spec.ts";
 import type { CreateRequest } from "../../protocol/messages.ts";
-import { S } from "../ffi/constants.ts";
+import { O, S } from "../ffi/constants.ts";
 import { failure, prefixed } from "../ffi/error.ts";
-import { close, fstat, isType } from "../ffi/files.ts";
+import { close, fstat, isType, openat } from "../ffi/files.ts";
 import { moveMount } from "../ffi/mounts.ts";
 import type { CgroupView } from "./cgroup-mount.ts";
 import { mountCgroups } from "./cgroup-mount.ts";
+import { copyUp } from "./copy-up.ts";
 import { mountFilesystem } from "./filesystems.ts";
 import { detachImage, imageMountType } from "./image-volume.ts";
 import type { MountOptions } from "./options.ts";
@@ -14,7 +15,7 @@ import { relabel } from "./relabel.ts";
 import type { DetachedMount } from "./sources.ts";
 import { detachSource, makeSource } from "./sources.ts";
 import type { NewRoot } from "./targets.ts";
-import { guardExactPlace, guardProc, openTarget } from "./targets.ts";
+import { guardExactPlace, guardProc, openInRoot, openTarget } from "./targets.ts";
 
 /** A mount of the spec with its options read, and its source cloned where it is a bind. */
 export interface PlannedMount {
@@ -45,6 +46,9 @@ export function planMounts(
   const read = mounts.map((mount) => {
     const options = parseMountOptions(mount.options ?? [], mount.destination);
     if (label !== "" && labelled[mount.type ?? ""] === true) options.data.push(`context=${label}`);
+    if (options.copyUp && mount.type !== "tmpfs") {
+      throw failure("invalid-argument", `mount ${mount.destination}: option tmpcopyup: only for a tmpfs`);
+    }
     return { mount, options };
   });
   for (const source of createSources) makeSource(source);
@@ -68,15 +72,18 @@ export function attachMount(root: NewRoot, planned: PlannedMount, cgroups: Cgrou
   const { mount, options, detached } = planned;
   const kind = detached === undefined || detached.isFolder ? "folder" : "file";
   try {
-    const target = openTarget(root, mount.destination, kind);
+    const existing = openInRoot(root, mount.destination);
+    if (existing !== undefined && mount.type === "tmpfs" && detached === undefined)
+      keepMode(existing, options);
+    const target = existing ?? openTarget(root, mount.destination, kind);
     guardKind(target, kind, mount.destination);
     if (exactPlaces[mount.type ?? ""] === true) guardExactPlace(root, target, mount.destination);
     if (mount.type === "cgroup" && detached === undefined) {
       mountCgroups(cgroups, target, options, mount.destination);
     } else {
-      if (mount.type === "tmpfs" && detached === undefined) keepMode(target, options);
       const fd = detached?.fd ?? mountFilesystem(mount.type ?? "", mount.source, options, mount.destination);
       guardProc(root, target, fd, mount.destination);
+      if (options.copyUp && existing !== undefined) fill(fd, mount, existing);
       moveMount(fd, target, mount.destination);
       close(fd);
     }
@@ -90,6 +97,20 @@ export function attachMount(root: NewRoot, planned: PlannedMount, cgroups: Cgrou
 function keepMode(target: number, options: MountOptions): void {
   if (options.data.some((word) => word.startsWith("mode="))) return;
   options.data.push(`mode=${string.format("%o", fstat(target).mode & permissionBits)}`);
+}
+
+/** Copies what is at a tmpfs's place into it. */
+function fill(tmpfs: number, { destination }: SpecMount, place: number): void {
+  const source = openat(place, ".", O.RDONLY | O.DIRECTORY);
+  const target = openat(tmpfs, ".", O.RDONLY | O.DIRECTORY);
+  try {
+    copyUp(source, target);
+  } catch (thrown) {
+    throw prefixed(`mount ${destination}: tmpcopyup`, thrown);
+  } finally {
+    close(source);
+    close(target);
+  }
 }
 
 /** The kernel says no more than EINVAL where a file is to cover a folder or the other way round. */

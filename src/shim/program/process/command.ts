@@ -38,10 +38,16 @@ export function commandError(name: string, number: number, file = name): Failure
   return {
     failure: true,
     code: codeOf(number),
-    message: `exec ${name}: ${errorText(number)}${interpreter}`,
+    message: `exec ${shownName(name)}: ${errorText(number)}${interpreter}`,
     syscall: "execve",
     errno: number,
   };
+}
+
+/** A path speaks for itself, a bare word is quoted. */
+function shownName(name: string): string {
+  const [slash] = string.find(name, "/", 1, true);
+  return slash === undefined ? `"${name}"` : name;
 }
 
 function codeOf(number: number): ShimFailure["code"] {

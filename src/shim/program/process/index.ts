@@ -4,6 +4,7 @@
  */
 export { prepareProcess } from "./prepare.ts";
 export type { PrepareOptions, PreparedProcess } from "./prepare.ts";
+export { findCommand } from "./command.ts";
 export { executeProcess } from "./execute.ts";
 export { readSeccompFilter } from "./seccomp.ts";
 export type { SeccompFilter } from "./seccomp.ts";
