@@ -1,16 +1,14 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from "../sys/index.ts";
+import { LinkRemovals } from "./link-removals.ts";
 import { Masquerade } from "./masquerade.ts";
 import { NetlinkSocket } from "./netlink/socket.ts";
 
 /** What built-in plugins share of the host's own network: open sockets, and rules that several pods need. */
 export interface HostNetwork extends AsyncDisposable {
   readonly rtnetlink: NetlinkSocket;
-  /**
-   * A second socket for deleting links, which the kernel answers after 20 to 50 ms: most of that it waits without
-   * its lock, so requests on other sockets go on.
-   */
-  readonly removals: NetlinkSocket;
+  /** Deletes links, on a socket of its own: what that waits for, requests on other sockets do not. */
+  readonly removals: LinkRemovals;
   readonly netfilter: NetlinkSocket;
   readonly masquerade: Masquerade;
   /** What nft and iptables are run with: PATH at least. */
@@ -27,7 +25,7 @@ const forwardingFile = {
 /** Opens the sockets in the calling thread's namespace, the daemon's own. `environment` is what nft is run with. */
 export function openHostNetwork(environment: Readonly<Record<string, string>>): HostNetwork {
   const rtnetlink = new NetlinkSocket(NETLINK_ROUTE);
-  const removals = new NetlinkSocket(NETLINK_ROUTE);
+  const removals = new LinkRemovals(new NetlinkSocket(NETLINK_ROUTE));
   const netfilter = new NetlinkSocket(NETLINK_NETFILTER);
   return {
     rtnetlink,

@@ -1,4 +1,3 @@
-import { deleteByName } from "./bridge/veth.ts";
 import type { HostNetwork } from "./host-network.ts";
 import { stringField } from "./json.ts";
 import { decodeLink, listLinks, RTM_NEWLINK } from "./netlink/link.ts";
@@ -20,10 +19,11 @@ export async function removeStaleLinks(
   const links = (reply?.messages ?? [])
     .filter(({ type }) => type === RTM_NEWLINK)
     .map(({ payload }) => decodeLink(payload));
-  for (const link of links.filter((one) => one.kind === kind && isStale(one.alias))) {
-    call.signal.throwIfAborted();
-    if (await deleteByName(host.removals, link.name)) {
-      call.note(`${call.conf.type}: deleted ${link.name}, which nobody uses any more`);
-    }
-  }
+  const stale = links.filter((one) => one.kind === kind && isStale(one.alias));
+  await Promise.all(
+    stale.map(async ({ name }) => {
+      if ((await host.removals.remove(name)) === "absent") return;
+      call.note(`${call.conf.type}: deleted ${name}, which nobody uses any more`);
+    }),
+  );
 }

@@ -9,6 +9,7 @@ import {
   IFA_F_TENTATIVE,
   listAddresses,
 } from "../netlink/address.ts";
+import type { LinkRemovals } from "../link-removals.ts";
 import {
   addVeth,
   deleteLink,
@@ -129,11 +130,11 @@ export async function configurePod(
 
 /** Deletes the pair, wherever an end of it can be found. The kernel takes 20 to 50 ms for it. */
 export async function disconnectPod(
-  rtnetlink: NetlinkSocket,
+  removals: LinkRemovals,
   namespace: PodNamespace | undefined,
   names: Pick<VethNames, "host" | "pod">,
 ): Promise<void> {
-  if (await deleteByName(rtnetlink, names.host)) return;
+  if ((await removals.remove(names.host)) === "removed") return;
   // Made under another name, by the reference plugin before this runtime took over.
   if (namespace !== undefined) await deleteByName(namespace.rtnetlink, names.pod);
 }

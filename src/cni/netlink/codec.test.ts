@@ -8,11 +8,14 @@ import {
   addVeth,
   decodeLink,
   deleteLink,
+  deleteLinkByName,
+  deleteLinkGroup,
   getLink,
   listLinks,
   setBridgePort,
   setLink,
   setLinkAlias,
+  setLinkGroup,
 } from "./link.ts";
 import {
   attributeText,
@@ -100,6 +103,27 @@ const requests: readonly (readonly [string, NetlinkMessage, number, number, stri
     18,
     0x301,
     hex("00 00 0000 00000000 00000000 00000000", "0800 1d00 08000000", "0c00 1280 0800 0100 69666200"),
+  ],
+  [
+    "a link deleted by its name",
+    deleteLinkByName("v0"),
+    17,
+    0x5,
+    hex("00 00 0000 00000000 00000000 00000000", "0700 0300 763000 00"),
+  ],
+  [
+    "a link put into a group",
+    setLinkGroup("v0", 0x6265_7274),
+    19,
+    0x5,
+    hex("00 00 0000 00000000 00000000 00000000", "0700 0300 763000 00", "0800 1b00 74726562"),
+  ],
+  [
+    "the links of a group deleted",
+    deleteLinkGroup(0x6265_7274),
+    17,
+    0x5,
+    hex("00 00 0000 00000000 00000000 00000000", "0800 1b00 74726562"),
   ],
   ["a link deleted", deleteLink(9), 17, 0x5, hex("00 00 0000 09000000 00000000 00000000")],
   [

@@ -36,6 +36,7 @@ const IFLA_PROTINFO = 12;
 const IFLA_TXQLEN = 13;
 const IFLA_LINKINFO = 18;
 const IFLA_IFALIAS = 20;
+const IFLA_GROUP = 27;
 const IFLA_NET_NS_FD = 28;
 const IFLA_EXT_MASK = 29;
 const IFLA_INFO_KIND = 1;
@@ -117,11 +118,7 @@ export function setLink(index: number, settings: LinkSettings): NetlinkMessage {
 
 /** Gives the link of this name an alias, also one that an earlier message of the same datagram makes. */
 export function setLinkAlias(name: string, alias: string): NetlinkMessage {
-  return {
-    type: RTM_SETLINK,
-    flags: NLM_F_REQUEST | NLM_F_ACK,
-    payload: Buffer.concat([linkHeader(0, 0, {}), text(IFLA_IFNAME, name), text(IFLA_IFALIAS, alias)]),
-  };
+  return changeByName(RTM_SETLINK, text(IFLA_IFNAME, name), text(IFLA_IFALIAS, alias));
 }
 
 /** Sets the flags of a bridge's port. */
@@ -213,6 +210,26 @@ export function addMacvlan(settings: MacvlanSettings): NetlinkMessage {
 /** Deletes a link; a veth's peer goes with it. */
 export function deleteLink(index: number): NetlinkMessage {
   return { type: RTM_DELLINK, flags: NLM_F_REQUEST | NLM_F_ACK, payload: linkHeader(0, index, {}) };
+}
+
+/** Deletes the link of this name; a veth's peer goes with it. */
+export function deleteLinkByName(name: string): NetlinkMessage {
+  return changeByName(RTM_DELLINK, text(IFLA_IFNAME, name));
+}
+
+/** Puts the link of this name into a group. */
+export function setLinkGroup(name: string, group: number): NetlinkMessage {
+  return changeByName(RTM_SETLINK, text(IFLA_IFNAME, name), u32(IFLA_GROUP, group));
+}
+
+/** Deletes every link of a group at once; a group without links is `ENODEV`. */
+export function deleteLinkGroup(group: number): NetlinkMessage {
+  return changeByName(RTM_DELLINK, u32(IFLA_GROUP, group));
+}
+
+function changeByName(type: number, ...attributes: readonly Buffer[]): NetlinkMessage {
+  const payload = Buffer.concat([linkHeader(0, 0, {}), ...attributes]);
+  return { type, flags: NLM_F_REQUEST | NLM_F_ACK, payload };
 }
 
 /** Reads the payload of RTM_NEWLINK. */

@@ -2,7 +2,6 @@ import { constants } from "node:os";
 import { RuntimeError } from "../../core/errors.ts";
 import { ifbName, readBandwidthConf, type BandwidthConf } from "../bandwidth/conf.ts";
 import { findLink } from "../bridge/device.ts";
-import { deleteByName } from "../bridge/veth.ts";
 import type { HostNetwork } from "../host-network.ts";
 import { stringField } from "../json.ts";
 import { addIfb, decodeLink, getLinkByIndex, IFF_UP, setLinkAlias, type Link } from "../netlink/link.ts";
@@ -46,7 +45,7 @@ export function bandwidthPlugin(host: HostNetwork): Plugin {
       const name = ifbName(stringField(call.conf, "name", "bandwidth"), call.containerId);
       if ((await findLink(host.rtnetlink, name)) === undefined) return;
       call.afterwards(async () => {
-        await deleteByName(host.removals, name);
+        await host.removals.remove(name);
       });
     },
     check: async (call) => {

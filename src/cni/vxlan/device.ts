@@ -1,5 +1,6 @@
 import { RuntimeError } from "../../core/errors.ts";
-import { linkOf } from "../bridge/device.ts";
+import { findLink, linkOf } from "../bridge/device.ts";
+import type { HostNetwork } from "../host-network.ts";
 import { formatIp, sameIp, type IpAddress } from "../ip.ts";
 import { decodeAddress, listAddresses, RTM_NEWADDR, type LinkAddress } from "../netlink/address.ts";
 import {
@@ -40,10 +41,11 @@ export async function ensureDevice(rtnetlink: NetlinkSocket, wanted: WantedDevic
 }
 
 /** Deletes the device and all that hangs on it; one of another kind stays. */
-export async function removeDevice(rtnetlink: NetlinkSocket, name: string): Promise<void> {
-  const [reply] = await rtnetlink.request([getLink(name)]);
-  const link = reply === undefined ? undefined : linkOf(name, reply);
-  if (link?.kind === "vxlan") await rtnetlink.request([deleteLink(link.index)]);
+export async function removeDevice(
+  { rtnetlink, removals }: Pick<HostNetwork, "rtnetlink" | "removals">,
+  name: string,
+): Promise<void> {
+  if ((await findLink(rtnetlink, name))?.kind === "vxlan") await removals.remove(name);
 }
 
 /** Every address of the host. */

@@ -62,7 +62,7 @@ export class Overlay implements AsyncDisposable {
       const { host } = this.#options;
       this.#unwatch();
       this.#written = undefined;
-      await removeDevice(host.removals, conf.device);
+      await removeDevice(host, conf.device);
       await runNft(subjectOf(conf), unguardScript(conf), host.environment, signal);
       await host.masquerade.spare(conf.network, [], signal);
     });
