@@ -34,9 +34,7 @@ export class LinkRemovals {
   remove(name: string): Promise<Removal> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ name, done: resolve, failed: reject });
-      this.#work ??= this.#removeAll().finally(() => {
-        this.#work = undefined;
-      });
+      this.#work ??= this.#removeAll();
     });
   }
 
@@ -55,6 +53,8 @@ export class LinkRemovals {
         for (const { failed } of batch) failed(error);
       }
     }
+    // At once: who comes a moment later starts the work anew.
+    this.#work = undefined;
   }
 
   async #removeBatch(batch: readonly Waiting[]): Promise<void> {

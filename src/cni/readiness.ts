@@ -7,6 +7,8 @@ import { isVersionAtLeast } from "./version.ts";
 export interface ReadinessOptions {
   readonly lookup: PluginLookup;
   readonly onWarning: (message: string) => void;
+  /** How long one plugin may take to answer, in milliseconds; {@link defaultStatusTimeoutMs} where absent. */
+  readonly statusTimeoutMs?: number;
 }
 
 /** What the plugins of a network last said of themselves; `failure` is empty where all can do their work. */
@@ -19,8 +21,7 @@ interface Verdict {
 
 /** A verdict is taken for granted this long, in milliseconds: nobody makes plugins run more often by asking. */
 const minIntervalMs = 10_000;
-/** How long one plugin may take to answer, in milliseconds. */
-const statusTimeoutMs = 10_000;
+const defaultStatusTimeoutMs = 10_000;
 
 /**
  * CNI STATUS: whether the plugins of a network of version 1.1 or newer could serve an ADD. Answers from memory; an old
@@ -73,7 +74,7 @@ export class Readiness implements AsyncDisposable {
   }
 
   async #askOne(network: NetworkConf, conf: NetworkConf["plugins"][number]): Promise<void> {
-    const { lookup } = this.#options;
+    const { lookup, statusTimeoutMs = defaultStatusTimeoutMs } = this.#options;
     const call = {
       conf: callConf(network, conf, {}),
       signal: AbortSignal.any([this.#closing.signal, AbortSignal.timeout(statusTimeoutMs)]),

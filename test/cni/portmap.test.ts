@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { beforeEach, test } from "node:test";
 import { openHostNetwork } from "../../src/cni/host-network.ts";
 import { parsePrefix } from "../../src/cni/ip.ts";
@@ -17,13 +19,20 @@ import {
   worldAddresses,
   type TestNamespace,
 } from "./namespaces.ts";
-import { ask, fromHost, serve } from "./traffic.ts";
+import { ask, fromHost, serve, start } from "./traffic.ts";
 
 await enterPrivateNetwork();
 // What one test leaves must not be what the next one finds.
 beforeEach(async () => {
   if (!("skip" in needsRoot)) await output("nft", "flush", "ruleset");
 });
+
+/** Without it the kernel translates no SCTP; sockets of it are not needed, see sctp-packets.ts. */
+const needsSctp =
+  "skip" in needsRoot || existsSync("/proc/sys/net/netfilter/nf_conntrack_sctp_timeout_established")
+    ? needsRoot
+    : { skip: "the kernel tracks no SCTP (CONFIG_NF_CT_PROTO_SCTP, or no module nf_conntrack)" };
+const sctpProgram = join(import.meta.dirname, "sctp-packets.ts");
 
 const subnets = ["10.71.0.0/24", "fd71::/64"];
 
@@ -191,6 +200,34 @@ test(
     await output("ip", "link", "delete", "pm2");
   },
 );
+
+for (const backend of ["nftables", "iptables"] as const) {
+  test(`portmap, ${backend}: SCTP, there and back, both families`, needsSctp, async () => {
+    await using fixture = await makeFixture();
+    await using world = await makeWorld();
+    await fixture.configure(network(fixture, "pm7", { backend }));
+    await using pod = await makeNamespace();
+    const { id } = await attach(fixture, pod, [port(8132, 80, { protocol: "sctp" })]);
+    for (const family of [4, 6] as const) {
+      await using _server = await start(pod, sctpProgram, ["serve", "80", worldAddresses.world[family]]);
+      const answer = await world.run(
+        process.execPath,
+        sctpProgram,
+        "ask",
+        worldAddresses.host[family],
+        "8132",
+      );
+      // The port that was asked, not the pod's.
+      assert.equal(answer, "8132", `IPv${family}`);
+    }
+    await fixture.networks.check(id, undefined, soon());
+    await fixture.networks.detach(id, undefined, soon());
+    await fixture.restart();
+    assert.doesNotMatch(await rules(), /8132|CNI-HOSTPORT/);
+    await output("ip", "link", "delete", "pm7");
+    await output("nft", "flush", "ruleset");
+  });
+}
 
 test("portmap: a UDP sender that never pauses reaches the new pod", needsRoot, async () => {
   await using fixture = await makeFixture();

@@ -3,6 +3,9 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
+import { parseConfList } from "../../src/cni/conf.ts";
+import { pluginLookup } from "../../src/cni/lookup.ts";
+import { Readiness } from "../../src/cni/readiness.ts";
 import { makeFixture, textOf, type NetworkFixture } from "./fixture.ts";
 import { enterPrivateNetwork, needsRoot } from "./namespaces.ts";
 
@@ -85,6 +88,34 @@ test("status: a plugin of an older version is not asked", needsRoot, async () =>
   await using fixture = await makeFixture();
   await fixture.configure({ ...network, cniVersion: "1.0.0" });
   assert.equal(fixture.networks.status().ready, true);
+});
+
+test("status: one that hangs is killed at its deadline and named", needsRoot, async () => {
+  await using fixture = await makeFixture();
+  await fixture.plugin(
+    "main",
+    statusScript(fixture, `echo $$ >${fixture.folder}/pid; echo thinking >&2; exec sleep 300`),
+  );
+  const warnings: string[] = [];
+  const environment = { PATH: process.env["PATH"] ?? "" };
+  await using readiness = new Readiness({
+    lookup: pluginLookup([], { folders: [fixture.binDir], environment }),
+    onWarning: (message) => warnings.push(message),
+    statusTimeoutMs: 500,
+  });
+  const asked = parseConfList(JSON.stringify({ ...network, plugins: [{ type: "main" }] }), "test");
+  assert.match(readiness.failure(asked), /have not told their STATUS yet/);
+  for (let tries = 0; warnings.length === 0; tries += 1) {
+    assert.ok(tries < 1500, "not killed");
+    await sleep(10);
+  }
+  assert.match(
+    readiness.failure(asked),
+    /network n: cni plugin main STATUS: killed at its deadline after \d+ ms/,
+  );
+  assert.match(readiness.failure(asked), /thinking/);
+  const pid = Number(await textOf(join(fixture.folder, "pid")));
+  assert.throws(() => process.kill(pid, 0), /ESRCH/);
 });
 
 test("status: one that hangs is killed when the runtime ends", needsRoot, async () => {

@@ -48,13 +48,21 @@ export async function serve(
   port: number,
   protocol: Protocol = "tcp",
 ): Promise<AsyncDisposable> {
-  const script = protocol === "tcp" ? serverScript : datagramServerScript;
-  const command = [`--net=${namespace.path}`, process.execPath, "-e", script, String(port)];
+  return start(namespace, "-e", [protocol === "tcp" ? serverScript : datagramServerScript, String(port)]);
+}
+
+/** Starts a program of Node's inside a namespace and waits until it says something: that it is ready. */
+export async function start(
+  namespace: TestNamespace,
+  program: string,
+  words: readonly string[],
+): Promise<AsyncDisposable> {
+  const command = [`--net=${namespace.path}`, process.execPath, program, ...words];
   const child = spawn("nsenter", command, { stdio: ["pipe", "pipe", "inherit"] });
   await Promise.race([
     once(child.stdout, "data"),
     once(child, "exit").then(([code]) => {
-      throw new Error(`the ${protocol} server at port ${port} has ended with ${String(code)}`);
+      throw new Error(`the server (${words.slice(-2).join(" ").slice(-40)}) has ended with ${String(code)}`);
     }),
   ]);
   return {
