@@ -70,11 +70,12 @@ export async function callReference(call: ReferenceCall): Promise<string> {
   return text;
 }
 
-/** What differs from one run to the next, put at rest. */
+/** What differs from one run to the next, put at rest; newer reference plugins leave an empty `dns` out. */
 export function normalised(result: object): unknown {
   const text = JSON.stringify(result)
     .replaceAll(/([0-9a-f]{2}:){5}[0-9a-f]{2}/g, "MAC")
     .replaceAll(/veth[0-9a-f]{8}/g, "VETH")
+    .replaceAll(/,"dns":\{\}|"dns":\{\},/g, "")
     .replaceAll(/\/proc\/\d+\/ns\/net/g, "NETNS");
   return JSON.parse(text) as unknown;
 }

@@ -7,9 +7,9 @@ const localNames = [
   "127.0.0.1\tlocalhost",
   "::1\tlocalhost ip6-localhost ip6-loopback",
   "fe00::0\tip6-localnet",
-  "fe00::0\tip6-mcastprefix",
-  "fe00::1\tip6-allnodes",
-  "fe00::2\tip6-allrouters",
+  "ff00::0\tip6-mcastprefix",
+  "ff02::1\tip6-allnodes",
+  "ff02::2\tip6-allrouters",
 ];
 
 /** The name that a pod's processes see: the requested one, else the host's. */
