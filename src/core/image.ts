@@ -21,6 +21,8 @@ export interface Layer {
   /** Bytes and inodes of the unpacked files. */
   readonly sizeBytes: number;
   readonly inodes: number;
+  /** Folders besides the root that the layer's tar has no entry for; absent is none. */
+  readonly implicitFolders?: number;
 }
 
 /** An image in the store: its id is the digest of its config, an artifact's that of its manifest. */
@@ -31,7 +33,7 @@ export interface Image {
   /** References with a digest, such as `docker.io/library/busybox@sha256:…`. */
   readonly repoDigests: readonly string[];
   readonly manifest: Digest;
-  /** Lowest layer first. */
+  /** Lowest layer first; above those of the manifest there may be one that completes them, which is made here. */
   readonly layers: readonly Digest[];
   /** The layers in their compressed form, in the same order; what of them is kept on disk, the image keeps there. */
   readonly blobs?: readonly Digest[];

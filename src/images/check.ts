@@ -10,6 +10,7 @@ import { readContents } from "./artifact.ts";
 import { keepBlob, type Blobs } from "./blobs.ts";
 import type { Catalog } from "./catalog.ts";
 import { digestOf } from "./commit.ts";
+import { readCompletion } from "./completion.ts";
 import { maxDocumentBytes, parseDocument, type Descriptor } from "./documents.ts";
 import { blobPath, imageSidecar, readSmallFile, temporaryPath, writeDurably, type Layout } from "./layout.ts";
 import { asTar, type LayerRequest, type LayerStore } from "./layers.ts";
@@ -64,7 +65,9 @@ type Problem = Pick<Finding, "kind" | "subject" | "problem" | "images">;
 /** A layer that an image needs, and how it is fetched. */
 interface Wanted {
   readonly image: Image;
-  readonly descriptor: Descriptor;
+  /** Absent for a layer that was made here to complete the others. */
+  readonly descriptor?: Descriptor;
+  readonly source: LayerSource;
   readonly request: Pick<LayerRequest, "part">;
 }
 
@@ -123,12 +126,13 @@ function isDocument(images: readonly Image[], digest: Digest): boolean {
 
 /** Manifest, config and sidecar of an image; notes which layers it wants. */
 async function checkDocuments(
-  { layout, pulls }: CheckContext,
+  context: CheckContext,
   { signal }: CheckRequest,
   image: Image,
   wanted: Map<Digest, Wanted>,
   found: Found,
 ): Promise<void> {
+  const { layout, pulls } = context;
   const names = [nameOf(image)];
   const read = (digest: Digest): Promise<Buffer | string> => readVerified(layout, digest);
   let manifest = await read(image.manifest);
@@ -165,8 +169,20 @@ async function checkDocuments(
     const diffId = image.layers[index];
     const part = parts?.[index];
     if (diffId !== undefined && !wanted.has(diffId))
-      wanted.set(diffId, { image, descriptor, request: part === undefined ? {} : { part } });
+      wanted.set(diffId, {
+        image,
+        descriptor,
+        // The kept blob, whose digest the unpacker's diff id vouches for; else the registry.
+        source: { kind: "stream", open: (ended) => context.blobs.read(image, descriptor, ended) },
+        request: part === undefined ? {} : { part },
+      });
   });
+  const below = image.layers.slice(0, document.layers.length);
+  const completion = image.layers[document.layers.length];
+  if (completion === undefined || wanted.has(completion)) return;
+  const what = `layers of ${nameOf(image)}`;
+  const open = (ended: AbortSignal): AsyncIterable<Uint8Array> => readCompletion(context, below, what, ended);
+  wanted.set(completion, { image, source: { kind: "stream", open }, request: {} });
 }
 
 /** A document with the right digest, or what is wrong with it. */
@@ -189,7 +205,9 @@ async function checkBlob(
 ): Promise<void> {
   const problem = await problemOfBlob(blobPath(layout, digest), digest, signal);
   if (problem === undefined || !catalog.hasBlob(digest)) return;
-  const needing = [...wanted.values()].filter(({ descriptor }) => descriptor.digest === digest);
+  const needing = [...wanted.values()].flatMap(({ image, descriptor }) =>
+    descriptor?.digest === digest ? [{ image, descriptor }] : [],
+  );
   const [first] = needing;
   const images = needing.map(({ image }) => nameOf(image));
   await found({ kind: "blob", subject: digest, problem, images }, async () => {
@@ -236,17 +254,12 @@ async function checkLayer(
     await layers.replace({
       ...want.request,
       diffId,
-      source: sourceOf(context, want),
-      what: `layer ${want.descriptor.digest} of ${nameOf(want.image)}`,
+      source: want.source,
+      what: `layer ${want.descriptor?.digest ?? diffId} of ${nameOf(want.image)}`,
       queue: "local",
       signal,
     });
   });
-}
-
-/** The kept blob, whose digest the unpacker's diff id vouches for; else the registry. */
-function sourceOf({ blobs }: CheckContext, { image, descriptor }: Wanted): LayerSource {
-  return { kind: "stream", open: (signal) => blobs.read(image, descriptor, signal) };
 }
 
 async function problemOfLayer(
@@ -292,8 +305,8 @@ async function freshDigest(
   const scratch = temporaryPath(layout, "check");
   try {
     await mkdir(scratch, { mode: 0o755 });
+    const { source } = want;
     const { part } = want.request;
-    const source = sourceOf(context, want);
     await unpackLayer(unpacker, scratch, part?.kind === "file" ? asTar(part, source) : source, what, signal);
     return await digestTree(unpacker, scratch, "content", what, signal);
   } finally {

@@ -4,12 +4,13 @@ import { RuntimeError } from "../core/errors.ts";
 import type { Image } from "../core/image.ts";
 import type { Artifact } from "./artifact.ts";
 import { adoptBlob, type BlobPolicy } from "./blobs.ts";
-import type { Catalog } from "./catalog.ts";
+import type { Catalog, Lease } from "./catalog.ts";
+import { completeLayers } from "./completion.ts";
 import { onDisk } from "./disk-errors.ts";
 import type { Descriptor, ImageConfig } from "./documents.ts";
 import { blobPath, writeDurably, type Layout } from "./layout.ts";
 import type { LayerStore } from "./layers.ts";
-import type { LayerSource } from "./unpack.ts";
+import type { LayerSource, UnpackerSettings } from "./unpack.ts";
 
 /** An image that is described in full and whose layers are still to be had. */
 export interface ImageDraft {
@@ -42,6 +43,7 @@ export function createCommitter(
   layout: Layout,
   catalog: Catalog,
   layers: LayerStore,
+  unpacker: UnpackerSettings,
   kept: BlobPolicy,
 ): Committer {
   const putBlob = async (digest: Digest, bytes: Uint8Array): Promise<void> => {
@@ -90,6 +92,25 @@ export function createCommitter(
     if (first.thrown !== undefined) throw first.thrown as Error;
   };
 
+  /** An image's layers, and the one that completes them where they need it. */
+  const complete = async (
+    draft: ImageDraft,
+    id: Digest,
+    lease: Lease,
+    signal: AbortSignal,
+  ): Promise<readonly Digest[]> => {
+    const { diffIds } = draft.config;
+    const known = catalog.images.get(id)?.layers;
+    if (known !== undefined && isWhole(catalog, known, diffIds)) {
+      lease.add(known);
+      return known;
+    }
+    const what = `layers of ${draft.name}`;
+    const context = { layout, catalog, unpacker, layers };
+    const completion = await completeLayers(context, diffIds, lease, what, signal);
+    return completion === undefined ? diffIds : [...diffIds, completion];
+  };
+
   const commit = async (draft: ImageDraft, signal: AbortSignal): Promise<Image> => {
     if (draft.layers.length !== draft.config.diffIds.length) throw mismatch(draft);
     const { artifact } = draft;
@@ -102,6 +123,7 @@ export function createCommitter(
     lease.add([config, manifest, ...draft.config.diffIds, ...blobs]);
     try {
       await obtainAll(draft, signal);
+      const all = await complete(draft, id, lease, signal);
       await onDisk(layout.root, `image ${draft.name}`, async () => {
         await putBlob(manifest, draft.manifestBytes);
         await putBlob(config, draft.configBytes);
@@ -113,7 +135,7 @@ export function createCommitter(
         tags: draft.tags,
         repoDigests: draft.repoDigests,
         manifest,
-        layers: draft.config.diffIds,
+        layers: all,
         blobs,
         ...(draft.origins && { origins: draft.origins }),
         process: draft.config.process,
@@ -131,6 +153,15 @@ export function createCommitter(
   };
 
   return { commit };
+}
+
+/** True where what is known of an image is these layers, with or without one that completes them, and all are here. */
+function isWhole({ layers }: Catalog, known: readonly Digest[], diffIds: readonly Digest[]): boolean {
+  return (
+    known.length <= diffIds.length + 1 &&
+    diffIds.every((diffId, index) => known[index] === diffId) &&
+    known.every((diffId) => layers.has(diffId))
+  );
 }
 
 /** The digest of bytes that are here. */

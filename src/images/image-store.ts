@@ -174,7 +174,7 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
   await catalog.collect();
   const unpacker = { luajit, program: settings.unpacker, maxLayerBytes };
   const layers = openLayers(layout, catalog, unpacker, createLimiter(maxLayersAtOnce));
-  const committer = createCommitter(layout, catalog, layers, settings.keepBlobs ?? "local");
+  const committer = createCommitter(layout, catalog, layers, unpacker, settings.keepBlobs ?? "local");
   const snapshots = openSnapshots(layout, catalog, unpacker, settings.snapshotter ?? "overlay");
   const stallTimeoutMs = settings.stallTimeoutMs ?? defaultStallTimeoutMs;
   const http = openHttp(

@@ -241,7 +241,11 @@ async function commitLayer(
   report: UnpackReport,
 ): Promise<Layer> {
   const folder = shortName();
-  const layer: Layer = { diffId, folder, sizeBytes: report.usedBytes, inodes: report.inodes };
+  const { usedBytes: sizeBytes, inodes, implicitFolders } = report;
+  const layer: Layer = {
+    ...{ diffId, folder, sizeBytes, inodes },
+    ...(implicitFolders > 0 && { implicitFolders }),
+  };
   const sidecar: LayerSidecar = { layer, opaque: report.opaque, treeDigest: report.treeDigest };
   await writeSynced(join(temporary, "layer.json"), JSON.stringify(sidecar));
   await syncFolder(temporary);

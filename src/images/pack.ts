@@ -16,9 +16,10 @@ export interface Owners {
 export interface PackRequest {
   /**
    * `layer`: one folder in overlay's form becomes a layer with whiteouts; `merged`: the tree that a container sees;
-   * `difference`: the topmost folder, once a copy of what the others show, becomes a layer of what is not so any more.
+   * `difference`: the topmost folder, once a copy of what the others show, becomes a layer of what is not so any more;
+   * `completion`: see completeLayers.
    */
-  readonly form: "layer" | "merged" | "difference";
+  readonly form: "layer" | "merged" | "difference" | "completion";
   /** Absolute, topmost first. */
   readonly folders: readonly string[];
   /** The user namespace in whose host ids the topmost folder's owners are kept; absent is as they are. */

@@ -25,6 +25,8 @@ export interface UnpackReport {
   readonly skippedAttributes: number;
   /** Paths of folders that hide the lower layers'. */
   readonly opaque: readonly string[];
+  /** Folders besides the root that no entry describes. */
+  readonly implicitFolders: number;
   /** Of the finished tree, by which `berth fsck` knows it again: see digestTree. */
   readonly treeDigest: Digest;
 }
@@ -164,6 +166,7 @@ function readReport({ stdout, stderr, ending }: Outcome, what: string): UnpackRe
     inodes: Number(report["inodes"]),
     skippedAttributes: Number(report["skippedAttributes"]),
     opaque: report["opaque"] as string[],
+    implicitFolders: Number(report["implicitFolders"]),
     treeDigest: parseDigest(String(report["treeDigest"])),
   };
 }

@@ -15,8 +15,11 @@ const run = promisify(execFile);
 const { signal } = new AbortController();
 const umoci = ["/usr/bin/umoci", "/opt/peers/bin/umoci"].find((path) => existsSync(path));
 
-/** Images as lists of layers, each a script in an empty folder whose tree becomes the layer. */
-const corpus: Readonly<Record<string, readonly string[]>> = {
+/** A script in an empty folder whose tree becomes the layer, or what of it is packed without the folders that it lies in. */
+type LayerScript = string | { readonly script: string; readonly members: readonly string[] };
+
+/** Images as lists of layers. */
+const corpus: Readonly<Record<string, readonly LayerScript[]>> = {
   "files of every kind": [
     `mkdir -p d/e; echo 1 > d/f; ln d/f hard; ln -s d/f soft; mkfifo fifo; mknod null c 1 3
      chmod 4755 d/f; chown 12:34 d; mkdir -m 1777 t; truncate -s 1M hole; echo end >> hole
@@ -32,6 +35,11 @@ const corpus: Readonly<Record<string, readonly string[]>> = {
     "mkdir -p o/sub; touch o/.wh..wh..opq; echo 2 > o/sub/g",
     "mkdir p; touch p/.wh..wh..opq",
   ],
+  "folders that only a lower layer describes": [
+    "mkdir -p a/b t; chmod 1777 t; chmod 2750 a/b; chown 12:34 a/b; chmod 700 a; echo 1 > a/b/f; touch -d @1000 t a/b a",
+    { script: "mkdir -p a/b t; echo 2 > a/b/g; echo 2 > t/h", members: ["a/b/g", "t/h"] },
+    { script: "mkdir -p a/b; touch a/b/.wh.f; echo 3 > a/b/i", members: ["a/b/.wh.f", "a/b/i"] },
+  ],
   "owners, modes and times that change": [
     "mkdir -m 700 d; echo 1 > d/f; touch -d @1000 d/f d",
     "mkdir -m 755 d; chown 5:6 d; touch -d @2000 d",
@@ -39,12 +47,13 @@ const corpus: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-async function layerOf(folder: string, script: string, index: number): Promise<TestLayer> {
+async function layerOf(folder: string, layer: LayerScript, index: number): Promise<TestLayer> {
+  const { script, members } = typeof layer === "string" ? { script: layer, members: ["."] } : layer;
   const source = join(folder, `layer-${index}`);
   await mkdir(source);
   await run("bash", ["-ec", `umask 022; ${script}; touch -d @${index + 1} .`], { cwd: source });
   const file = `${source}.tar`;
-  await run("tar", ["--format=posix", "--sort=name", "--sparse", "-cf", file, "-C", source, "."]);
+  await run("tar", ["--format=posix", "--sort=name", "--sparse", "-cf", file, "-C", source, ...members]);
   const tar = await readFile(file);
   return { tar, blob: gzipSync(tar), mediaType: ociTypes.gzip };
 }

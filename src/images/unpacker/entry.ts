@@ -74,6 +74,7 @@ function writeWhiteout(tree: Tree, path: string, base: string): void {
 
 function writeFolder(tree: Tree, path: string, header: Header, pax: Pax): number {
   makeFolder(tree, path);
+  tree.implicit.delete(path);
   const place = path === "" ? "." : path;
   const skipped = applyXattrs(place, pax.xattrs);
   if (libc.fchownat(atFdCwd, place, header.uid, header.gid, 0) !== 0) failErrno(`chown ${path}`);

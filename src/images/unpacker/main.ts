@@ -17,11 +17,11 @@ import { decompress } from "./decompress.ts";
 import { startHash } from "./digest.ts";
 import type { Failure } from "./libc.ts";
 import { failErrno, libc } from "./libc.ts";
-import { openConfined, pack, parseIdMap } from "./pack.ts";
+import { isPackForm, openConfined, pack, parseIdMap } from "./pack.ts";
 import { encodeReport, type Fields } from "./report.ts";
 import { openSource, readFrom } from "./source.ts";
 import { digestTree } from "./tree-digest.ts";
-import { finishFolders, openTree } from "./tree.ts";
+import { finishFolders, markImplicit, openTree } from "./tree.ts";
 
 /** The command line, as the interpreter gives it. */
 declare const arg: Record<number, string | undefined>;
@@ -37,6 +37,7 @@ function unpack(folder: string, maxBytes: number, maxEntries: number): Fields {
   const skippedAttributes = unpackArchive(source, tree, maxEntries);
   source.drain();
   if (tree.opaque.length > maxOpaqueFolders) error(`more than ${maxOpaqueFolders} opaque folders`, 0);
+  const implicitFolders = markImplicit(tree);
   finishFolders(tree);
   const { digest } = digestTree(openRoot(), "metadata");
   sync();
@@ -47,6 +48,7 @@ function unpack(folder: string, maxBytes: number, maxEntries: number): Fields {
     inodes: tree.inodes.value,
     skippedAttributes,
     opaque: tree.opaque,
+    implicitFolders,
     treeDigest: digest,
   };
 }
@@ -99,7 +101,7 @@ function run(): Fields | undefined {
     return digestTree(openConfined([second])[0] ?? -1, first);
   }
   if (verb === "copy") return copyTree(first, wordsFrom(3));
-  if (verb === "pack" && (first === "layer" || first === "merged" || first === "difference")) {
+  if (verb === "pack" && isPackForm(first)) {
     const folders = wordsFrom(5);
     if (folders.length === 0) return undefined;
     pack(first, parseIdMap(second), parseIdMap(third ?? ""), folders);

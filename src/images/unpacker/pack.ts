@@ -1,19 +1,22 @@
-import * as ffi from "ffi";
 import { capabilities, confine } from "./confine.ts";
-import { thisArchitecture } from "./filter.ts";
 import { compare, whiteoutOf } from "./difference.ts";
-import { dataMap } from "./holes.ts";
-import { errnos, fail, failErrno, libc } from "./libc.ts";
+import { fail } from "./libc.ts";
+import { folderHeader, taken, writeFound } from "./pack-entry.ts";
 import { join, parentOf } from "./paths.ts";
-import { matches } from "./patterns.ts";
 import { openTar, plainHeader, type TarEntry, type TarOutput } from "./tar-writer.ts";
-import { isOpaque, isWhiteout, openFolders, readLink, readXattrs, walk, type Found } from "./walk.ts";
+import { isOpaque, isWhiteout, openFolders, walk, type Found } from "./walk.ts";
 
 /**
  * `layer`: one folder in overlay's form, its marks as whiteouts (OCI image spec, layer.md); `merged`: what a container
- * sees; `difference`: where the topmost folder, a copy of what the others show, is no longer as they are, as a layer.
+ * sees; `difference`: where the topmost folder, a copy of what the others show, is no longer as they are, as a layer;
+ * `completion`: the folders that overlay would show without the owner, mode and times that a lower layer gives them.
  */
-export type PackForm = "layer" | "merged" | "difference";
+export type PackForm = (typeof packForms)[number];
+const packForms = ["layer", "merged", "difference", "completion"] as const;
+
+export function isPackForm(text: string): text is PackForm {
+  return packForms.some((form) => form === text);
+}
 
 /** Pieces of ids, `inside:outside:count`, in which the topmost folder's owners are kept. */
 export interface IdMap {
@@ -35,9 +38,6 @@ export function parseIdMap(text: string): IdMap[] {
   return map;
 }
 
-/** O_RDONLY | O_CLOEXEC | O_NONBLOCK. */
-const openRead = 0o2004000;
-
 /** Writes the tree of `folders`, topmost first, as a tar on standard output. */
 export function pack(
   form: PackForm,
@@ -48,11 +48,20 @@ export function pack(
   const roots = openConfined(folders);
   const tar = openTar(1);
   const linked = new LuaTable<string, string>();
-  if (form === "difference") {
-    packDifference(tar, roots, linked);
-    tar.end();
-    return;
-  }
+  if (form === "difference") packDifference(tar, roots, linked);
+  else if (form === "completion") packCompletion(tar, roots);
+  else packTree(tar, form, roots, uids, gids, linked);
+  tar.end();
+}
+
+function packTree(
+  tar: TarOutput,
+  form: "layer" | "merged",
+  roots: readonly number[],
+  uids: readonly IdMap[],
+  gids: readonly IdMap[],
+  linked: LuaTable<string, string>,
+): void {
   walk(roots, form === "layer" ? "shown" : "applied", (found) => {
     if (form === "layer" && isWhiteout(found)) {
       writeMark(tar, whiteoutOf(parentOf(found.path), found.name), found.mtime);
@@ -67,7 +76,6 @@ export function pack(
       writeMark(tar, join(found.path, ".wh..wh..opq"), found.mtime);
     }
   });
-  tar.end();
 }
 
 /** Opens the folders, then leaves this process nothing but them. */
@@ -92,153 +100,55 @@ function writeMark(tar: TarOutput, name: string, mtime: number): void {
   tar.entry({ ...plainHeader, name, mode: 0, mtime });
 }
 
-/**
- * The folders of all that changed are told as well: a layer's folder gives its owner and mode to those below it. The ids of
- * a copy are those inside, since it is seen through an id-mapped mount.
- */
-function packDifference(tar: TarOutput, roots: readonly number[], linked: LuaTable<string, string>): void {
-  const [copy = -1, ...layers] = roots;
+/** Entries of folders that are written when something in them is, since a layer's folder gives its owner and mode to those below. */
+interface Folders {
+  remember(found: Found): void;
+  /** Writes the entry of a folder and of those that it is in, each once. */
+  tell(path: string): void;
+}
+
+function createFolders(tar: TarOutput): Folders {
   const untold = new LuaTable<string, TarEntry>();
-  const tellFolders = (path: string): void => {
+  const tell = (path: string): void => {
     if (!untold.has(path)) return;
-    if (path !== "") tellFolders(parentOf(path));
+    if (path !== "") tell(parentOf(path));
     tar.entry(untold.get(path));
     untold.delete(path);
   };
-  const remember = (found: Found): void => {
-    if (found.kind === "folder") untold.set(found.path, folderHeader(found, taken(found)));
+  return {
+    tell: (path) => {
+      tell(path);
+    },
+    remember: (found) => {
+      if (found.kind === "folder") untold.set(found.path, folderHeader(found, taken(found)));
+    },
   };
+}
+
+function packCompletion(tar: TarOutput, roots: readonly number[]): void {
+  const folders = createFolders(tar);
+  walk(roots, "applied", (found, topmost) => {
+    folders.remember(found);
+    if (found.kind === "folder" && found.layer !== topmost) folders.tell(found.path);
+  });
+}
+
+/** The ids of a copy are those inside: it is seen through an id-mapped mount. */
+function packDifference(tar: TarOutput, roots: readonly number[], linked: LuaTable<string, string>): void {
+  const [copy = -1, ...layers] = roots;
+  const folders = createFolders(tar);
   compare(copy, layers, {
     kept: (found) => {
-      remember(found);
+      folders.remember(found);
     },
     changed: (found) => {
-      remember(found);
-      tellFolders(found.kind === "folder" ? found.path : parentOf(found.path));
+      folders.remember(found);
+      folders.tell(found.kind === "folder" ? found.path : parentOf(found.path));
       if (found.kind !== "folder") writeFound(tar, found, linked);
     },
     gone: (folder, name) => {
-      tellFolders(folder);
+      folders.tell(folder);
       writeMark(tar, whiteoutOf(folder, name), 0);
     },
   });
-}
-
-function writeFound(tar: TarOutput, found: Found, linked: LuaTable<string, string>): void {
-  if (found.kind === "socket") return;
-  if (found.kind !== "folder" && linked.has(found.identity)) {
-    tar.entry({ ...headerOf(found, []), type: "1", linkName: linked.get(found.identity) });
-    return;
-  }
-  const xattrs = taken(found);
-  if (found.kind === "file") {
-    if (!writeFile(tar, found, xattrs)) return;
-  } else if (found.kind === "folder") {
-    tar.entry(folderHeader(found, xattrs));
-  } else if (found.kind === "link") {
-    const target = readLink(found);
-    if (target === undefined) return;
-    tar.entry({ ...headerOf(found, xattrs), type: "2", linkName: target });
-  } else {
-    const type = found.kind === "fifo" ? "6" : found.kind === "block" ? "4" : "3";
-    const { major, minor } = found.kind === "fifo" ? { major: 0, minor: 0 } : found;
-    tar.entry({ ...headerOf(found, xattrs), type, major, minor });
-  }
-  if (found.kind !== "folder" && found.links > 1) linked.set(found.identity, found.path);
-}
-
-function folderHeader(found: Found, xattrs: TarEntry["records"]): TarEntry {
-  return { ...headerOf(found, xattrs), type: "5", name: found.path === "" ? "./" : `${found.path}/` };
-}
-
-function headerOf(found: Found, records: TarEntry["records"]): TarEntry {
-  const { path, mode, uid, gid, mtime, mtimeNsec } = found;
-  return {
-    name: path,
-    type: "0",
-    linkName: "",
-    mode,
-    uid,
-    gid,
-    size: 0,
-    mtime,
-    mtimeNsec,
-    major: 0,
-    minor: 0,
-    records,
-  };
-}
-
-/** Attributes that travel: a file's capabilities, ACLs, the user's own. Labels belong to the host. */
-function taken(found: Found): (readonly [string, string])[] {
-  const records: (readonly [string, string])[] = [];
-  for (const [name, content] of readXattrs(found)) {
-    if (name === "trusted.overlay.metacopy" || name === "trusted.overlay.redirect") {
-      fail("format", `${found.path}: overlay keeps a part of it elsewhere (${name}), which is not supported`);
-    }
-    const isTaken =
-      name === "security.capability" ||
-      matches(name, "^user%.") ||
-      matches(name, "^system%.posix_acl_") ||
-      (matches(name, "^trusted%.") && !matches(name, "^trusted%.overlay%."));
-    if (isTaken) records.push([`SCHILY.xattr.${name}`, content]);
-  }
-  return records;
-}
-
-/** False where the file is gone. */
-function writeFile(tar: TarOutput, found: Found, xattrs: TarEntry["records"]): boolean {
-  const fd = libc.open(found.name, openRead + thisArchitecture().openFlags.noFollow, 0);
-  if (fd < 0) {
-    if (ffi.errno() === errnos.enoent || ffi.errno() === errnos.eloop) return false;
-    failErrno(`open ${found.path}`);
-  }
-  const map = found.stored < found.size ? dataMap(fd, found.size, found.path) : undefined;
-  if (map === undefined) {
-    tar.entry({ ...headerOf(found, xattrs), size: found.size });
-    tar.copyFrom(fd, found.size, found.path);
-    tar.pad(found.size);
-  } else {
-    writeSparse(tar, fd, found, xattrs, map);
-  }
-  libc.close(fd);
-  return true;
-}
-
-/** GNU tar's sparse format 1.0: the map is text before the data, ended by a piece of no bytes at the file's end. */
-function writeSparse(
-  tar: TarOutput,
-  fd: number,
-  found: Found,
-  xattrs: TarEntry["records"],
-  map: number[],
-): void {
-  const pieces = [...map, found.size, 0];
-  const lines = [string.format("%d", pieces.length / 2)];
-  let stored = 0;
-  pieces.forEach((number, index) => {
-    lines.push(string.format("%.0f", number));
-    if (index % 2 === 1) stored += number;
-  });
-  let text = `${table.concat(lines, "\n")}\n`;
-  if (text.length % 512 > 0) text += string.rep("\0", 512 - (text.length % 512));
-  const records: TarEntry["records"] = [
-    ["GNU.sparse.major", "1"],
-    ["GNU.sparse.minor", "0"],
-    ["GNU.sparse.name", found.path],
-    ["GNU.sparse.realsize", string.format("%.0f", found.size)],
-    ...xattrs,
-  ];
-  const size = text.length + stored;
-  tar.entry({
-    ...headerOf(found, records),
-    name: join(parentOf(found.path), `GNUSparseFile.0/${found.name}`),
-    size,
-  });
-  tar.text(text);
-  for (let index = 0; index + 1 < map.length; index += 2) {
-    libc.lseek(fd, map[index] ?? 0, 0);
-    tar.copyFrom(fd, map[index + 1] ?? 0, found.path);
-  }
-  tar.pad(size);
 }

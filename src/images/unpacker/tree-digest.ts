@@ -2,6 +2,7 @@ import * as ffi from "ffi";
 import type { Bytes } from "ffi";
 import { startHash, type Hash } from "./digest.ts";
 import { errnos, failErrno, libc } from "./libc.ts";
+import { implicitName } from "./tree.ts";
 import { isWhiteout, readXattrs, walk, type Found } from "./walk.ts";
 
 /** `metadata`: all that stat and readlink tell; `content`: extended attributes and the bytes of files as well. */
@@ -68,9 +69,9 @@ function timeless(found: Found): Found {
   return isWhiteout(found) ? { ...found, mtime: 0, mtimeNsec: 0 } : found;
 }
 
-/** Labels are given by the host's policy to whatever is made. */
+/** Labels are given by the host's policy to whatever is made; our own mark older stores do not have. */
 function isTheTrees(name: string): boolean {
-  return name !== "security.selinux";
+  return name !== "security.selinux" && name !== implicitName;
 }
 
 function lineOf(found: Found): string {

@@ -17,6 +17,8 @@ export interface Tree {
   readonly opaque: string[];
   /** Paths of whiteouts made, until something replaces them. */
   readonly whiteouts: LuaTable<string, boolean>;
+  /** Folders that were made for what is in them and that no entry describes; empty is the root. */
+  readonly implicit: LuaTable<string, boolean>;
   /** Modification times of folders, set at the end. */
   readonly folderTimes: LuaTable<string, Timestamp>;
   readonly times: Timespecs;
@@ -33,14 +35,19 @@ interface Timestamp {
 const fileKind = { character: 0o020000, fifo: 0o010000 };
 const symlinkNoFollow = 0x100;
 const opaqueName = "trusted.overlay.opaque";
+/** On a folder that no entry of its layer describes; never set by a layer itself. */
+export const implicitName = "trusted.berth.implicit";
 const maxLinksFollowed = 40;
 
 export function openTree(): Tree {
+  const implicit = new LuaTable<string, boolean>();
+  implicit.set("", true);
   return {
     inodes: { value: 1 },
     usedBytes: { value: 4096 },
     opaque: [],
     whiteouts: new LuaTable(),
+    implicit,
     folderTimes: new LuaTable(),
     times: newTimes(),
   };
@@ -111,6 +118,7 @@ export function makeFolders(tree: Tree, folder: string, linksFollowed: number): 
       replaceWhiteout(tree, made);
     } else if (libc.mkdirat(atFdCwd, made, 0o755) === 0) {
       count(tree, 4096);
+      tree.implicit.set(made, true);
     } else if (ffi.errno() !== errnos.eexist) {
       failErrno(`mkdir ${made}`);
     } else {
@@ -143,6 +151,7 @@ function readLink(path: string): string | undefined {
 /** Deletes a path of this layer, a folder with all in it. */
 function removePath(tree: Tree, path: string): void {
   tree.whiteouts.delete(path);
+  tree.implicit.delete(path);
   tree.folderTimes.delete(path);
   if (libc.unlinkat(atFdCwd, path, 0) === 0) return;
   if (ffi.errno() !== errnos.eisdir) failErrno(`remove ${path}`);
@@ -225,6 +234,23 @@ export function setTime(times: Timespecs, seconds: number, nanoseconds: number):
 /** Room for what {@link setTime} puts there. */
 export function newTimes(): Timespecs {
   return ffi.new("berth_timespec[2]") as Timespecs;
+}
+
+/**
+ * Marks the folders that no entry describes: their owner, mode and times are those of a lower layer that has them, as if the
+ * layers were unpacked over each other. Returns how many there are besides the root.
+ */
+export function markImplicit(tree: Tree): number {
+  let marked = 0;
+  for (const [path] of tree.implicit) {
+    if (path !== "") marked += 1;
+    if (libc.lsetxattr(path === "" ? "." : path, implicitName, "y", 1, 0) !== 0) {
+      // Such a file system cannot hold what overlay needs either; the folders keep what they were made with.
+      if (ffi.errno() === errnos.enotsup) return 0;
+      return failErrno(`mark ${path}`);
+    }
+  }
+  return marked;
 }
 
 /** Sets the times of all folders: what was made in them has changed them. */

@@ -3,6 +3,7 @@ import type { Bytes, Struct } from "ffi";
 import { thisArchitecture } from "./filter.ts";
 import { atFdCwd, errnos, fail, failErrno, libc, long, type Statx } from "./libc.ts";
 import { join } from "./paths.ts";
+import { implicitName } from "./tree.ts";
 
 /** What an entry is, by the bits of its mode. */
 export type Kind = "fifo" | "character" | "folder" | "block" | "file" | "link" | "socket";
@@ -53,6 +54,9 @@ const kinds: Record<number, Kind> = {
   0xc: "socket",
 };
 
+/** Told of what there is, and of which layer overlay would take it from. */
+type Visit = (found: Found, topmost: number) => void;
+
 /** `shown`: overlay's marks are entries like others; `applied`: they hide what they hide from a container. */
 export type Marks = "shown" | "applied";
 
@@ -68,20 +72,23 @@ export function openFolders(folders: readonly string[]): number[] {
 }
 
 /**
- * Visits the tree that folders make when they lie on each other as overlay's layers do, the topmost first: every folder
- * right before what is in it, first what is no folder, names in byte order. What goes away meanwhile is left out. No symbolic link is followed and nothing outside of the folders is reached, whatever a
+ * Visits the tree that folders make when they lie on each other as overlay's layers do, the topmost first. With marks
+ * applied a folder that no entry of its layer describes is the one of the layer below that has it described; `topmost` is
+ * the layer that overlay would take it from. Every folder comes right before what is in it, first what is no folder, names in byte order. What goes away meanwhile is left out. No symbolic link is followed and nothing outside of the folders is reached, whatever a
  * container does to them at the same time.
  */
-export function walk(roots: readonly number[], marks: Marks, visit: (found: Found) => void): void {
-  if (libc.fchdir(roots[0] ?? -1) !== 0) failErrno("chdir to the root");
-  const top = look("", ".", 0);
+export function walk(roots: readonly number[], marks: Marks, visit: Visit): void {
+  const shown = marks === "shown" ? 0 : describedRoot(roots);
+  if (libc.fchdir(roots[shown] ?? -1) !== 0) failErrno("chdir to the root");
+  const top = look("", ".", shown);
   if (top === undefined) return fail("format", "the tree has no root");
-  visit(top);
+  visit(top, 0);
   let next: Child | undefined = {
     parent: "",
     name: "",
     path: "",
     layers: roots.map((_root, index) => index),
+    shown,
   };
   const pending: Child[] = [];
   while (next !== undefined) {
@@ -96,13 +103,13 @@ export function walk(roots: readonly number[], marks: Marks, visit: (found: Foun
 }
 
 /** Visits a folder itself, from the one that it lies in. */
-function visitFolder(roots: readonly number[], child: Child, visit: (found: Found) => void): void {
-  const layer = child.layers[0] ?? 0;
+function visitFolder(roots: readonly number[], child: Child, visit: Visit): void {
+  const layer = child.shown;
   const parent = openBeneath(roots[layer] ?? -1, child.parent === "" ? "." : child.parent);
   if (parent === undefined) return;
   if (libc.fchdir(parent) !== 0) failErrno(`chdir ${child.parent}`);
   const found = look(child.path, child.name, layer);
-  if (found?.kind === "folder") visit(found);
+  if (found?.kind === "folder") visit(found, child.layers[0] ?? layer);
   libc.close(parent);
 }
 
@@ -112,15 +119,12 @@ interface Child {
   readonly name: string;
   readonly path: string;
   readonly layers: readonly number[];
+  /** The layer whose folder it is shown as. */
+  readonly shown: number;
 }
 
 /** Visits what is in one folder but for folders, which it returns. */
-function walkFolder(
-  roots: readonly number[],
-  { path, layers }: Child,
-  marks: Marks,
-  visit: (found: Found) => void,
-): Child[] {
+function walkFolder(roots: readonly number[], { path, layers }: Child, marks: Marks, visit: Visit): Child[] {
   const folders: Child[] = [];
   const opened: Opened[] = [];
   for (const layer of layers) {
@@ -134,12 +138,40 @@ function walkFolder(
     if (libc.fchdir(fd) !== 0) failErrno(`chdir ${path}`);
     const found = look(join(path, name), name, layer);
     if (found === undefined || (marks === "applied" && isWhiteout(found))) continue;
-    if (found.kind !== "folder") visit(found);
-    else
-      folders.push({ parent: path, name, path: found.path, layers: below(opened, at, name, layer, marks) });
+    if (found.kind !== "folder") {
+      visit(found, layer);
+      continue;
+    }
+    const shown = marks === "shown" ? layer : describedLayer(opened, at, name, layer);
+    // Looking there has left the folder that it lies in.
+    if (libc.fchdir(fd) !== 0) failErrno(`chdir ${path}`);
+    const layers = below(opened, at, name, layer, marks);
+    folders.push({ parent: path, name, path: found.path, layers, shown });
   }
   for (const { fd } of opened) libc.close(fd);
   return folders;
+}
+
+/** The topmost layer that has an entry for a folder; the one given where none has. */
+function describedLayer(opened: readonly Opened[], from: number, name: string, first: number): number {
+  if (!isImplicit(name)) return first;
+  for (let index = from + 1; index < opened.length; index++) {
+    const { fd, layer } = opened[index] ?? { fd: -1, layer: 0 };
+    libc.fchdir(fd);
+    const found = look(name, name, layer);
+    if (found === undefined) continue;
+    if (found.kind !== "folder") break;
+    if (!isImplicit(name)) return layer;
+  }
+  return first;
+}
+
+function describedRoot(roots: readonly number[]): number {
+  for (const [index, root] of roots.entries()) {
+    if (libc.fchdir(root) !== 0) failErrno("chdir to the root");
+    if (!isImplicit(".")) return index;
+  }
+  return 0;
 }
 
 interface Opened {
@@ -231,6 +263,11 @@ const one = ffi.new("uint8_t[1]") as Bytes;
 /** Whether overlay shows nothing of lower layers in a folder of the working folder. */
 export function isOpaque(name: string): boolean {
   return libc.lgetxattr(name, "trusted.overlay.opaque", one, 1) === 1 && one[0] === 0x79;
+}
+
+/** Whether a folder of the working folder is there for what is in it alone, without an entry of its own. */
+function isImplicit(name: string): boolean {
+  return libc.lgetxattr(name, implicitName, one, 1) === 1;
 }
 
 const maxListBytes = 65536;

@@ -3,13 +3,13 @@ import { errnos, failErrno, libc } from "./libc.ts";
 import { matches } from "./patterns.ts";
 
 /**
- * Attributes a layer may set. Overlay's own would redirect or hide other layers' files, labels of security modules
+ * Attributes a layer may set. Overlay's own and ours would redirect or hide other layers' files, labels of security modules
  * belong to the host; such are left out and counted.
  */
 export function isAllowed(name: string): boolean {
   if (name === "security.capability") return true;
   if (matches(name, "^user%.overlay%.")) return false;
-  if (matches(name, "^trusted%.overlay%.")) return false;
+  if (matches(name, "^trusted%.overlay%.") || matches(name, "^trusted%.berth%.")) return false;
   for (const prefix of ["^user%.", "^trusted%.", "^system%.posix_acl_"]) {
     if (matches(name, prefix)) return true;
   }
