@@ -38,8 +38,7 @@ export async function measurePulls(all: readonly Samples[], plan: PullPlan, scop
       if (keep === "sample") for (const [row, value] of values) samples.add(row, value);
     });
   };
-  const [first] = plan.images;
-  if (first !== undefined) await turn(first, 1, "warm-up");
+  for (const image of plan.images) await turn(image, 1, "warm-up");
   for (let round = 0; round < plan.rounds; round++) {
     for (const image of plan.images) await turn(image, round, "sample");
   }

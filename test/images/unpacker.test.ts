@@ -119,7 +119,8 @@ test("unpacker: several gzip members and zstd frames are one stream", async () =
       join(folder.path, `${name}-garbage`),
       Buffer.concat([pack(tar), Buffer.from("garbage")]),
     );
-    assert.match(garbage.message, /damaged/);
+    // ISA-L would have a header's ten bytes before it looks at them.
+    assert.match(garbage.message, /damaged|truncated/);
   }
 });
 

@@ -1,19 +1,9 @@
 import * as ffi from "ffi";
 import type { Bytes } from "ffi";
+import { openInflater } from "./inflate.ts";
 import { advance, fail } from "./libc.ts";
 
 ffi.cdef(`
-  typedef struct {
-    const uint8_t *next_in; unsigned avail_in; unsigned long total_in;
-    uint8_t *next_out; unsigned avail_out; unsigned long total_out;
-    const char *msg; void *state; void *zalloc; void *zfree; void *opaque;
-    int data_type; unsigned long adler; unsigned long reserved;
-  } berth_z_stream;
-  const char *zlibVersion(void);
-  int inflateInit2_(berth_z_stream *stream, int window_bits, const char *version, int stream_size);
-  int inflate(berth_z_stream *stream, int flush);
-  int inflateReset(berth_z_stream *stream);
-
   typedef struct { const void *src; size_t size; size_t pos; } berth_zstd_in;
   typedef struct { void *dst; size_t size; size_t pos; } berth_zstd_out;
   void *ZSTD_createDStream(void);
@@ -22,19 +12,6 @@ ffi.cdef(`
   const char *ZSTD_getErrorName(size_t code);
 `);
 
-interface ZStream {
-  next_in: Bytes;
-  avail_in: number;
-  next_out: Bytes;
-  avail_out: number;
-}
-/** @noSelf */
-interface Zlib {
-  readonly zlibVersion: () => Bytes;
-  readonly inflateInit2_: (stream: ZStream, windowBits: number, version: Bytes, size: number) => number;
-  readonly inflate: (stream: ZStream, flush: number) => number;
-  readonly inflateReset: (stream: ZStream) => number;
-}
 interface ZstdBuffer {
   src: Bytes;
   dst: Bytes;
@@ -49,8 +26,7 @@ interface Zstd {
   readonly ZSTD_getErrorName: (code: number) => Bytes;
 }
 
-// Both are needed by dpkg, so every Debian has them; loaded before the process is confined.
-const zlib = ffi.load("libz.so.1") as Zlib;
+// Needed by dpkg, so every Debian has it; loaded before the process is confined.
 const zstd = ffi.load("libzstd.so.1") as Zstd;
 
 /** Bytes of each buffer: of compressed input and of tar. */
@@ -101,10 +77,7 @@ function plain(read: Read, input: Bytes, first: number): Chunks {
 
 /** Members may follow each other, as in eStargz and pigz output. */
 function gunzip(read: Read, input: Bytes, first: number): Chunks {
-  const stream = ffi.new("berth_z_stream") as ZStream;
-  // 15 window bits, plus 16: gzip and not zlib.
-  if (zlib.inflateInit2_(stream, 31, zlib.zlibVersion(), ffi.sizeof(stream)) !== 0)
-    fail("format", "zlib does not start");
+  const { stream, step: inflate, reset } = openInflater();
   const output = ffi.new(`uint8_t[${bufferBytes}]`) as Bytes;
   stream.next_in = input;
   stream.avail_in = first;
@@ -115,19 +88,14 @@ function gunzip(read: Read, input: Bytes, first: number): Chunks {
     stream.avail_in = count;
     return count > 0;
   };
-  /** Does one call of inflate; false at the end of the last member. zlib may hold output after all input is taken. */
+  /** Inflates once; false at the end of the last member. Output may be held back after all input is taken. */
   const step = (): boolean => {
     if (ended) {
       if (stream.avail_in === 0 && !refill()) return false;
-      zlib.inflateReset(stream);
-      ended = false;
+      reset();
     }
-    const result = zlib.inflate(stream, 0);
-    if (result === 1) ended = true;
-    // -5 (Z_BUF_ERROR): nothing to do without more input or room.
-    else if (result !== 0 && result !== -5)
-      fail("format", `the gzip stream is damaged (zlib error ${result})`);
-    else if (stream.avail_in === 0 && stream.avail_out > 0 && !refill())
+    ended = inflate();
+    if (!ended && stream.avail_in === 0 && stream.avail_out > 0 && !refill())
       fail("format", "the gzip stream is truncated");
     return true;
   };
