@@ -218,3 +218,38 @@ test("pull: a document that is damaged on the disk is fetched again", async () =
     ["/v2/a/manifests/1", `/v2/a/blobs/${config}`],
   );
 });
+
+test("pull: layers are unpacked side by side, each by a process of its own, while the daemon itself is mostly idle", async () => {
+  await using folder = await temporaryFolder();
+  await using registry = await startRegistry();
+  await using opened = await openTestImages(folder.path);
+  // Small to send, and much to inflate, hash and write.
+  const layers = [1, 2].map((byte) =>
+    gzipLayer([{ name: `zeros-${byte}`, data: Buffer.alloc(30_000_000, byte) }]),
+  );
+  putImage(registry, "large", "1", layers);
+  const blobs = new Map(layers.map(({ blob }) => [sha256(blob), blob]));
+  const held: (() => void)[] = [];
+  registry.trick = (request, response) => {
+    const blob = blobs.get(request.url?.split("/").at(-1) ?? "");
+    if (blob === undefined) return false;
+    response.writeHead(200, { "content-length": blob.length });
+    response.write(blob.subarray(0, 1000));
+    held.push(() => response.end(blob.subarray(1000)));
+    return true;
+  };
+  const pulled = opened.images.pull({ reference: `${registry.host}/large:1`, job: testJob(), signal });
+  pulled.catch(() => undefined);
+  const unpackers = async (): Promise<number> => {
+    const children = await readFile(`/proc/self/task/${process.pid}/children`, "utf8");
+    const names = children.split(" ").map((pid) => readFile(`/proc/${pid}/comm`, "utf8").catch(() => ""));
+    return (await Promise.all(names)).filter((name) => name === "luajit\n").length;
+  };
+  while (held.length < 2 || (await unpackers()) < 2) await new Promise(setImmediate);
+  const before = { cpu: process.cpuUsage(), at: performance.now() };
+  for (const finish of held) finish();
+  await pulled;
+  const { user, system } = process.cpuUsage(before.cpu);
+  const share = (user + system) / 1000 / (performance.now() - before.at);
+  assert.ok(share < 0.5, `busy for ${Math.round(share * 100)} % of the time`);
+});
