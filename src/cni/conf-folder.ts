@@ -1,8 +1,15 @@
 import { readdir, readFile, stat } from "node:fs/promises";
-import { extname, join } from "node:path";
+import { dirname, extname, join } from "node:path";
 import { RuntimeError } from "../core/errors.ts";
 import { isErrno } from "../sys/index.ts";
-import { parseConfList, parseSingleConf, type NetworkConf } from "./conf.ts";
+import {
+  parseConfList,
+  parsePluginConf,
+  parseSingleConf,
+  pluginsFolder,
+  type NetworkConf,
+  type PluginConf,
+} from "./conf.ts";
 import { FolderWatch } from "./folder-watch.ts";
 
 /** A file of the folder that could not be used. */
@@ -129,10 +136,33 @@ async function listConfFiles(folder: string, bad: BadConf[]): Promise<string[]> 
 }
 
 async function loadConfFile(file: string): Promise<NetworkConf> {
+  const text = await readSmall(file);
+  if (extname(file) !== ".conflist") return parseSingleConf(text, file);
+  const folder = pluginsFolder(text, file);
+  return parseConfList(
+    text,
+    file,
+    folder === undefined ? [] : await loadPlugins(join(dirname(file), folder)),
+  );
+}
+
+/** The plugins in the folder that is named as a network, a `.conf` file each; a folder that is not there has none. */
+async function loadPlugins(folder: string): Promise<PluginConf[]> {
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (isErrno(error, "ENOENT") || isErrno(error, "ENOTDIR")) return [];
+    throw error;
+  });
+  const files = names
+    .filter((name) => extname(name) === ".conf")
+    .sort()
+    .map((name) => join(folder, name));
+  return Promise.all(files.map(async (file) => parsePluginConf(await readSmall(file), file)));
+}
+
+async function readSmall(file: string): Promise<string> {
   const { size } = await stat(file);
   if (size > maxConfBytes) {
     throw new RuntimeError("invalid-argument", `${file}: more than ${maxConfBytes} bytes`);
   }
-  const text = await readFile(file, "utf8");
-  return extname(file) === ".conflist" ? parseConfList(text, file) : parseSingleConf(text, file);
+  return readFile(file, "utf8");
 }

@@ -135,3 +135,36 @@ test("conf: a folder that comes later is seen", async () => {
   await conf.reload();
   assert.equal(conf.status().ready, true);
 });
+
+test("conf: plugins in the folder that is named as the network come behind the list's own", async () => {
+  await using folder = await temporaryFolder();
+  const file = join(folder.path, "10-pods.conflist");
+  const types = async (): Promise<string[] | undefined> =>
+    (await loadConfFolder(folder.path)).networks[0]?.plugins.map(({ type }) => type);
+  await writeFile(file, JSON.stringify(good));
+  await mkdir(join(folder.path, "pods"));
+  await writeFile(join(folder.path, "pods/20-b.conf"), JSON.stringify({ type: "portmap" }));
+  await writeFile(join(folder.path, "pods/10-a.conf"), JSON.stringify({ type: "tuning" }));
+  await writeFile(join(folder.path, "pods/30-c.txt"), "{");
+  assert.deepEqual(await types(), ["bridge", "tuning", "portmap"]);
+  for (const [key, value, expected] of [
+    ["loadOnlyInlinedPlugins", true, ["bridge"]],
+    ["loadOnlyInlinedPlugins", "True", ["bridge"]],
+    ["loadOnlyInlinedPlugins", "false", ["bridge", "tuning", "portmap"]],
+    ["plugins", [], ["tuning", "portmap"]],
+  ] as const) {
+    await writeFile(file, JSON.stringify({ ...good, [key]: value }));
+    assert.deepEqual(await types(), expected, `${key} ${String(value)}`);
+  }
+  await writeFile(join(folder.path, "pods/15-bad.conf"), JSON.stringify({ type: "../x" }));
+  const { networks, bad } = await loadConfFolder(folder.path);
+  assert.deepEqual(networks, []);
+  assert.match(bad[0]?.reason ?? "", /pods\/15-bad\.conf: not a plugin's name/);
+});
+
+test("conf: true and false as words", () => {
+  const read = (disableGC: unknown): boolean =>
+    parseConfList(JSON.stringify({ ...good, disableGC }), "f").disableGc;
+  assert.deepEqual([read("true"), read("FALSE"), read(true), read(undefined)], [true, false, true, false]);
+  assert.throws(() => read("yes"), /disableGC: expected true or false/);
+});

@@ -42,13 +42,29 @@ export function requireNetworkName(name: string, what: string): void {
   }
 }
 
-/** Reads a `.conflist` file. Throws `invalid-argument` with `what`, which names the file. */
-export function parseConfList(text: string, what: string): NetworkConf {
+/** Reads a `.conflist` file, `more` plugins behind its own. Throws `invalid-argument` with `what`, which names the file. */
+export function parseConfList(text: string, what: string, more: readonly PluginConf[] = []): NetworkConf {
   const object = parseJsonObject(text, what);
-  const plugins = objectsField(object, "plugins", what).map((plugin, index) =>
+  const inlined = objectsField(object, "plugins", what).map((plugin, index) =>
     readPlugin(plugin, `${what}: plugins[${index}]`),
   );
-  return readNetwork(object, plugins, what);
+  return readNetwork(object, [...inlined, ...more], what);
+}
+
+/**
+ * The name of the folder, beside a `.conflist` file, whose plugins come behind the file's own: the network's, unless the
+ * list says `loadOnlyInlinedPlugins` (CNI spec 1.1).
+ */
+export function pluginsFolder(text: string, what: string): string | undefined {
+  const object = parseJsonObject(text, what);
+  const name = stringField(object, "name", what);
+  requireNetworkName(name, what);
+  return switchField(object, "loadOnlyInlinedPlugins", what) ? undefined : name;
+}
+
+/** Reads a file that holds one plugin of a list. */
+export function parsePluginConf(text: string, what: string): PluginConf {
+  return readPlugin(parseJsonObject(text, what), what);
 }
 
 /** Reads a `.conf` or `.json` file, which holds a single plugin. */
@@ -64,8 +80,8 @@ function readNetwork(object: JsonObject, plugins: readonly PluginConf[], what: s
   return {
     name,
     cniVersion: readVersion(object, what),
-    disableCheck: booleanField(object, "disableCheck", what),
-    disableGc: booleanField(object, "disableGC", what),
+    disableCheck: switchField(object, "disableCheck", what),
+    disableGc: switchField(object, "disableGC", what),
     plugins,
   };
 }
@@ -78,6 +94,14 @@ function readVersion(object: JsonObject, what: string): CniVersion {
   if (version !== undefined) return version;
   const given = single === "" && offered.length === 0 ? "none" : JSON.stringify(single || offered);
   throw new RuntimeError("invalid-argument", `${what}: cniVersion ${given} is not among those supported`);
+}
+
+/** True, false, or one of them as a word, as libcni takes it. */
+function switchField(object: JsonObject, key: string, what: string): boolean {
+  const value = object[key];
+  const word = typeof value === "string" ? value.toLowerCase() : "";
+  if (word === "true" || word === "false") return word === "true";
+  return booleanField(object, key, what);
 }
 
 function readPlugin(plugin: JsonObject, what: string): PluginConf {

@@ -9,7 +9,7 @@ import {
   output,
   type TestNamespace,
 } from "./namespaces.ts";
-import { ask, askFromHost, serve } from "./traffic.ts";
+import { ask, askFromHost, hostLinks, serve } from "./traffic.ts";
 
 await enterPrivateNetwork();
 
@@ -160,6 +160,24 @@ test("reachability: a pod that sends with another hardware address is not heard"
   await fixture.networks.collectGarbage(undefined, soon());
   assert.equal(await tables(), "");
   await output("ip", "link", "delete", "cni10");
+});
+
+test("reachability: an address that somebody else has is named, and nothing is left", needsRoot, async () => {
+  await using fixture = await makeFixture();
+  const ipam = { type: "static", addresses: [{ address: "fd98::2/64" }] };
+  const plugin = { type: "bridge", bridge: "cni12", enabledad: true, ipam };
+  await fixture.configure({ cniVersion: "1.0.0", name: "twice", plugins: [plugin] });
+  await using first = await makeNamespace();
+  await using second = await makeNamespace();
+  assert.deepEqual(await attachPod(fixture, first), ["fd98::2"]);
+  const before = (await hostLinks()).length;
+  await assert.rejects(attachPod(fixture, second), /fd98::2\/64 is in use by another host/);
+  assert.equal(fixture.networks.entries().length, 1);
+  assert.equal((await hostLinks()).length, before);
+  assert.equal(await second.run("ip", "-brief", "link", "show", "type", "veth"), "");
+  for (const { podId } of fixture.networks.entries()) await fixture.networks.detach(podId, undefined, soon());
+  await fixture.restart();
+  await output("ip", "link", "delete", "cni12");
 });
 
 test("reachability: a link that is left to the pod is down, and has no address", needsRoot, async () => {
