@@ -1,5 +1,6 @@
 import { chmod, chown, mkdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { allEnded } from "../core/all-ended.ts";
 import type { ContainerId } from "../core/ids.ts";
 import type { Digest } from "../core/digest.ts";
 import { RuntimeError } from "../core/errors.ts";
@@ -85,12 +86,12 @@ export function openSnapshots(
     const folder = folderOf(containerId);
     const upper = join(folder, "upper");
     const work = join(folder, "work");
-    await mkdir(folder, { mode: 0o700 });
     const [topmost] = lowers;
-    const [root] = await Promise.all([
+    // Each makes the folder above where it comes first; nobody else looks into that of all containers.
+    const [root] = await allEnded([
       topmost === undefined ? undefined : stat(join(layout.layers, topmost)),
-      mkdir(upper, { mode: upperMode }),
-      mkdir(work, { mode: 0o700 }),
+      mkdir(upper, { recursive: true, mode: upperMode }),
+      mkdir(work, { recursive: true, mode: 0o700 }),
     ]);
     // Overlay shows the upper folder's owner and mode as those of /.
     if (root !== undefined) {
@@ -157,14 +158,23 @@ export function openSnapshots(
   return {
     prepare: async (containerId, image, signal) => {
       const lowers = lowersOf(catalog, image);
-      // References first, in memory before the first wait: nothing collects the layers from here on.
+      // References first, in memory before the first wait: nothing collects the layers from here on. The folders need not
+      // wait for the record: until both are there the container's own record says that it is being made.
       const copied = form === "copy" ? { copied: emptyTree } : {};
-      await catalog.putSnapshot(containerId, { layers: image.layers, root: image.layers, ...copied });
+      const record = catalog.putSnapshot(containerId, {
+        layers: image.layers,
+        root: image.layers,
+        ...copied,
+      });
       try {
         const what = `container ${containerId}`;
-        return await onDisk(layout.root, what, () =>
-          form === "copy" ? makeCopy(containerId, lowers, signal) : makeOverlay(containerId, lowers),
-        );
+        const make = async (): Promise<Snapshot> => {
+          if (form === "overlay") return makeOverlay(containerId, lowers);
+          await record;
+          return makeCopy(containerId, lowers, signal);
+        };
+        const [snapshot] = await allEnded([onDisk(layout.root, what, make), record]);
+        return snapshot;
       } catch (thrown) {
         await remove(containerId);
         throw thrown;
