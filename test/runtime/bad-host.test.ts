@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, rename, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { TestDaemon, testConflist } from "../harness/daemon.ts";
@@ -159,10 +159,12 @@ test("bad host: a writable layer that fails while the rest is still being gather
   await using pod = await TestPod.run(daemon);
   const folder = join(world.folder, "root/containers");
   await rename(folder, `${folder}.away`);
+  await writeFile(folder, "");
   // A profile nobody has used yet: reading and compiling it takes longer than it takes the layer to fail.
   const localhost_ref = await world.file("fresh.json", JSON.stringify({ defaultAction: "SCMP_ACT_ALLOW" }));
   const security = { seccomp: { profile_type: "Localhost", localhost_ref } } as const;
-  await assert.rejects(pod.create("true", { security }), /no such file|ENOENT/);
+  await assert.rejects(pod.create("true", { security }), /not a directory|ENOTDIR/);
+  await rm(folder);
   await rename(`${folder}.away`, folder);
   assert.equal(await pod.output("echo alive", { security }), "alive\n");
 });
