@@ -15,7 +15,8 @@ import { maxDocumentBytes, parseDocument, type Descriptor } from "./documents.ts
 import { blobPath, imageSidecar, readSmallFile, temporaryPath, writeDurably, type Layout } from "./layout.ts";
 import { asTar, type LayerRequest, type LayerStore } from "./layers.ts";
 import { digestTree, type DigestDepth } from "./pack.ts";
-import { fetchAgain, fetchDocumentAgain, type PullContext } from "./pull.ts";
+import { fetchAgain, fetchDocumentAgain } from "./fetch-again.ts";
+import type { RegistryContext } from "./registry/access.ts";
 import { readImageSidecar, readLayerSidecar } from "./recover.ts";
 import { documentsOf } from "./usage.ts";
 import { unpackLayer, type LayerSource, type UnpackerSettings } from "./unpack.ts";
@@ -57,7 +58,7 @@ export interface CheckContext {
   readonly unpacker: UnpackerSettings;
   readonly layers: LayerStore;
   readonly blobs: Blobs;
-  readonly pulls: PullContext;
+  readonly registries: RegistryContext;
 }
 
 type Problem = Pick<Finding, "kind" | "subject" | "problem" | "images">;
@@ -132,13 +133,13 @@ async function checkDocuments(
   wanted: Map<Digest, Wanted>,
   found: Found,
 ): Promise<void> {
-  const { layout, pulls } = context;
+  const { layout, registries } = context;
   const names = [nameOf(image)];
   const read = (digest: Digest): Promise<Buffer | string> => readVerified(layout, digest);
   let manifest = await read(image.manifest);
   if (typeof manifest === "string") {
     await found({ kind: "manifest", subject: image.manifest, problem: manifest, images: names }, async () => {
-      const bytes = await fetchDocumentAgain(pulls, image, "manifest", signal);
+      const bytes = await fetchDocumentAgain(registries, image, "manifest", signal);
       await writeDurably(layout, blobPath(layout, image.manifest), bytes);
     });
     manifest = await read(image.manifest);
@@ -151,7 +152,7 @@ async function checkDocuments(
   if (typeof config === "string") {
     const subject = document.config.digest;
     await found({ kind: "config", subject, problem: config, images: names }, async () => {
-      const bytes = await fetchDocumentAgain(pulls, image, document.config, signal);
+      const bytes = await fetchDocumentAgain(registries, image, document.config, signal);
       await writeDurably(layout, blobPath(layout, subject), bytes);
     });
     config = await read(document.config.digest);
@@ -197,7 +198,7 @@ async function readVerified(layout: Layout, digest: Digest): Promise<Buffer | st
 }
 
 async function checkBlob(
-  { layout, catalog, pulls }: CheckContext,
+  { layout, catalog, registries }: CheckContext,
   { signal }: CheckRequest,
   digest: Digest,
   wanted: ReadonlyMap<Digest, Wanted>,
@@ -213,7 +214,7 @@ async function checkBlob(
   await found({ kind: "blob", subject: digest, problem, images }, async () => {
     if (first === undefined) throw new Error("no image needs it");
     await using keeper = keepBlob(layout, first.descriptor);
-    const bytes = keeper.tee(fetchAgain(pulls, first.image, first.descriptor, signal));
+    const bytes = keeper.tee(fetchAgain(registries, first.image, first.descriptor, signal));
     for await (const _chunk of bytes) signal.throwIfAborted();
     await keeper.commit();
     catalog.addBlob(digest, first.descriptor.size);

@@ -25,7 +25,8 @@ import { createLimiter } from "./limiter.ts";
 import { packTree, type Owners, type PackRequest } from "./pack.ts";
 import { isPinned } from "./pinned.ts";
 import { hostPlatform } from "./platform.ts";
-import { fetchAgain, pullImage, type PullRequest, type PullResult } from "./pull.ts";
+import { fetchAgain } from "./fetch-again.ts";
+import { pullImage, type PullRequest, type PullResult } from "./pull.ts";
 import { pushImage, type PushRequest } from "./push.ts";
 import { readLayerSidecar, recover } from "./recover.ts";
 import { openDockerConfig } from "./registry/docker-config.ts";
@@ -194,7 +195,7 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
     local: (digest: Digest) => readLocal(layout, catalog, digest),
   };
   const blobs = openBlobs(layout, catalog, (image, layer, signal) =>
-    fetchAgain(pullContext, image, layer, signal),
+    fetchAgain(registries, image, layer, signal),
   );
   const pushContext = {
     ...registries,
@@ -286,7 +287,7 @@ export async function openImages(settings: ImageStoreSettings): Promise<ImageSto
       };
     },
     freedBy: (ids) => bytesFreed(catalog, ids),
-    check: (request) => checkStore({ layout, catalog, unpacker, layers, blobs, pulls: pullContext }, request),
+    check: (request) => checkStore({ layout, catalog, unpacker, layers, blobs, registries }, request),
     filesystemUsage: () => usageOf(layout, catalog, clock),
     prepare: (containerId, image, signal) => snapshots.prepare(containerId, image, signal),
     hold: (containerId, image, signal) => snapshots.hold(containerId, image, signal),

@@ -6,7 +6,7 @@ import { maxDocumentBytes, type Descriptor } from "./documents.ts";
 import type { Layout } from "./layout.ts";
 import type { Limiter } from "./limiter.ts";
 import { createProgress, type Progress } from "./progress.ts";
-import { fetchAgain } from "./pull.ts";
+import { fetchAgain } from "./fetch-again.ts";
 import { formatReference, nameOf, parseReference, type ImageRef } from "./reference.ts";
 import { reachRepository, type Access, type RegistryContext } from "./registry/access.ts";
 import type { RegistryAuth } from "./registry/credentials.ts";
