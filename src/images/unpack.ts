@@ -5,7 +5,7 @@ import type { Writable } from "node:stream";
 import { parseDigest, type Digest } from "../core/digest.ts";
 import { RuntimeError } from "../core/errors.ts";
 import { isObject } from "./documents.ts";
-import { sweepBuffers } from "./young-buffers.ts";
+import { bufferPassed } from "./young-buffers.ts";
 
 /** Where a layer's bytes come from, compressed or not. */
 export type LayerSource =
@@ -101,10 +101,9 @@ async function feed(input: AsyncIterable<Uint8Array>, stdin: Writable): Promise<
   }).then(() => {
     state.ended = true;
   });
-  const passed = sweepBuffers();
   for await (const chunk of input) {
     if (state.ended) return;
-    passed(chunk.length);
+    bufferPassed(chunk.length);
     if (!stdin.write(chunk)) await Promise.race([once(stdin, "drain").catch(() => undefined), closed]);
   }
   stdin.end();
