@@ -102,17 +102,17 @@ class WrittenRules {
     const subnets = subnetScript(conf.network, pods);
     const written = this.#written.get(conf.network);
     // Asked first: a batch that fails keeps the kernel for as long as its readers need, some 15 ms.
-    const isThere = written?.chains === chains && (await table.exists());
-    const known = isThere ? written.subnets : new Set<string>();
+    const isThere = await table.exists();
+    const known = isThere && written?.chains === chains ? written.subnets : new Set<string>();
     if (known.has(subnets)) return;
-    if (known.size > 0 || !(await this.#create(conf, pods))) {
+    if (isThere || !(await this.#create(conf, pods))) {
       const subject = `network ${conf.network}: portmap`;
       await runNft(subject, `${chains}${subnets}`, this.#host.environment, signal);
     }
     this.#written.set(conf.network, { chains, subnets: new Set([...known, subnets]) });
   }
 
-  /** Makes the table by netlink alone; a table that is there already, or a kernel that refuses, is nft's matter. */
+  /** Makes the table by netlink alone; one that came in between, or a kernel that refuses, is nft's matter. */
   async #create(conf: PortmapConf, pods: readonly IpPrefix[]): Promise<boolean> {
     const messages = tableMessages(conf, pods);
     return messages !== undefined && (await this.#host.netfilter.batch(messages)) === undefined;
