@@ -44,8 +44,8 @@ const quick = {
   timeoutMs: 3 * minute,
 };
 
-/** Five hundred pods take their time. */
-const quickRows = rows.filter(({ phase }) => phase !== "lists");
+/** Five hundred pods and large images take their time. */
+const quickRows = rows.filter(({ phase }) => phase !== "lists" && phase !== "pulls");
 
 /** Reads the command line; "help" where that is asked for. */
 export function readOptions(argv: readonly string[]): Options | "help" {
