@@ -24,6 +24,7 @@ import {
   readHostFacts,
   tryFeatures,
 } from "./host/index.ts";
+import { HookFiles } from "./hooks/index.ts";
 import { openImages } from "./images/index.ts";
 import {
   Archives,
@@ -178,6 +179,7 @@ export async function startDaemon(config: Config, version: string, logger: Logge
       host: facts,
       cgroupOf: cgroupOfContainer,
       devices: new DeviceSpecs(config.cdiSpecDirs),
+      hooks: new HookFiles(config.hooksDirs),
     }),
     seccompFilters: new SeccompFilters({
       folder: paths.seccomp,

@@ -9,7 +9,7 @@ import {
   readText,
   readVariable,
   readWhole,
-} from "./fields.ts";
+} from "../core/document-fields.ts";
 
 const maxId = 2 ** 31 - 1;
 const maxDeviceNumber = 2 ** 32 - 1;

@@ -1,7 +1,7 @@
 import { parse } from "yaml";
 import { asRuntimeError } from "../core/errors.ts";
 import type { Edits } from "./edits.ts";
-import { bad, readList, readObject, readText, type Fields } from "./fields.ts";
+import { bad, readList, readObject, readText, type Fields } from "../core/document-fields.ts";
 import { isDevicePart, isKind } from "./names.ts";
 import { isEmpty, readEdits } from "./read-edits.ts";
 import { isKnownVersion, isNewer, requiredVersion, versions } from "./versions.ts";

@@ -148,6 +148,12 @@ export const settings = {
     "Folders of device descriptions (Container Device Interface), looked at when a container asks for devices; a later " +
       "one wins. Only files that root alone may write are used.",
   ),
+  hooksDirs: list(
+    "hooks_dirs",
+    [],
+    "Folders of hooks for containers (oci-hooks(5), 1.0.0), looked at when one is made; a later one wins. A file that cannot be " +
+      "used, or that others than root may write, fails the container.",
+  ),
   unclaimedTimeoutMs: whole(
     "unclaimed_timeout_ms",
     120_000,

@@ -4,6 +4,7 @@ import type { Image } from "../core/image.ts";
 import { maxAccountFileBytes } from "../core/limits.ts";
 import type { Spec } from "../core/oci-runtime-spec.ts";
 import type { Pod } from "../core/pod.ts";
+import type { HookFiles } from "../hooks/index.ts";
 import type { ImageStore } from "../images/index.ts";
 import {
   buildContainerSpec,
@@ -26,6 +27,7 @@ export interface ContainerSpecsDeps {
   readonly host: HostFacts;
   readonly cgroupOf: (container: Container) => string;
   readonly devices: DeviceSpecs;
+  readonly hooks: HookFiles;
 }
 
 /** A spec, and what the shim does beyond it. */
@@ -109,8 +111,12 @@ export class ContainerSpecs {
       profiles,
       host: this.#deps.host,
     });
+    const { spec: withDevices, warnings } = await this.#addDevices(spec, config);
+    const hasBindMounts = config.mounts.some(({ image: of }) => of === undefined);
+    const annotations = { ...pod.config.annotations, ...config.annotations, ...spec.annotations };
     return {
-      ...(await this.#addDevices(spec, config)),
+      spec: await this.#deps.hooks.add(withDevices, { annotations, hasBindMounts }),
+      warnings,
       imageVolumes: imageVolumePaths(image.process, config),
       createSources: config.mounts
         .filter(({ image: of }) => of === undefined)

@@ -24,6 +24,8 @@ export const arrows: Readonly<Record<string, Arrows>> = {
   "src/oci": { folders: ["src/core"], builtins: ["node:path"] },
   // Devices by spec files; what they change of a container is pure.
   "src/cdi": { folders: ["src/core"], packages: ["yaml"] },
+  // Hooks that the operator's files give to containers.
+  "src/hooks": { folders: ["src/core"] },
   "src/host": { folders: ["src/core", "src/oci", "src/shim/client", "src/sys"] },
   "src/store": { folders: ["src/core"], packages: ["level"] },
   "src/images": {
@@ -60,6 +62,7 @@ export const arrows: Readonly<Record<string, Arrows>> = {
       "src/core",
       "src/oci",
       "src/cdi",
+      "src/hooks",
       "src/store",
       "src/images",
       "src/cni",
@@ -93,6 +96,7 @@ export const arrows: Readonly<Record<string, Arrows>> = {
       "src/images",
       "src/cni",
       "src/cdi",
+      "src/hooks",
       "src/shim/client",
       "src/sandbox",
       "src/cri",

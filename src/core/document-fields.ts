@@ -1,8 +1,9 @@
-import { RuntimeError } from "../core/errors.ts";
+import { RuntimeError } from "./errors.ts";
 
 /**
- * Readers for values of a spec file. Numbers and booleans may come as text, as all scalars of YAML do here: whether `0` is
- * a name or a number is for the field to say. `where` is the path to the value, which begins every error.
+ * Readers for values of a document that an operator or a vendor writes. Numbers and booleans may come as text, as all
+ * scalars of YAML do here: whether `0` is a name or a number is for the field to say. `where` is the path to the value,
+ * which begins every error.
  */
 export type Fields = Readonly<Record<string, unknown>>;
 

@@ -1,0 +1,1 @@
+export { HookFiles } from "./hook-files.ts";
