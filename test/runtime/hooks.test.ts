@@ -19,6 +19,8 @@ before(async () => {
   await mkdir(hooks);
   daemon = bed.use(await TestDaemon.start(world, { flags: ["--hooks-dirs", `/no/such,${hooks}`] }));
   await makeTestImage(daemon);
+  // The first pod makes the bridge, which stays.
+  await using _first = await TestPod.run(daemon);
 });
 
 after(() => bed.disposeAsync());
@@ -66,7 +68,8 @@ test("hooks: at each stage with the OCI state, for the containers that are meant
       ended.map((state) => state.id),
       [id, id],
     );
-    assert.equal(ended[1]?.status, "stopped");
+    // So short a container ends before the hook of its start has written.
+    assert.ok(ended.some((state) => state.status === "stopped"));
   }
   await using other = await TestPod.run(daemon);
   await other.finish("true", { mounts: [{ container_path: "/m", host_path: world.folder }] });
