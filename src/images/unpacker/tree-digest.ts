@@ -1,9 +1,10 @@
 import * as ffi from "ffi";
 import type { Bytes } from "ffi";
 import { startHash, type Hash } from "./digest.ts";
+import { thisArchitecture } from "./filter.ts";
 import { errnos, failErrno, libc } from "./libc.ts";
 import { implicitName } from "./tree.ts";
-import { isWhiteout, readXattrs, walk, type Found } from "./walk.ts";
+import { isWhiteout, readLink, readXattrs, walk, type Found } from "./walk.ts";
 
 /** `metadata`: all that stat and readlink tell; `content`: extended attributes and the bytes of files as well. */
 export type Depth = "metadata" | "content";
@@ -90,9 +91,7 @@ function contentOf(found: Found, buffer: Bytes, counts: (name: string) => boolea
     if (counts(name)) parts.push(`${name}=${value}\n`);
   }
   if (found.kind === "link") {
-    const length = libc.readlinkat(-100, found.name, buffer, bufferBytes);
-    if (length < 0) failErrno(`readlink ${found.path}`);
-    parts.push(`${ffi.string(buffer, length)}\n`);
+    parts.push(`${readLink(found) ?? ""}\n`);
   } else if (found.kind === "file" && found.size > 0) {
     const hash = startHash();
     hashFile(hash, found, buffer);
@@ -101,14 +100,24 @@ function contentOf(found: Found, buffer: Bytes, counts: (name: string) => boolea
   return table.concat(parts);
 }
 
+/** O_RDONLY | O_CLOEXEC | O_NONBLOCK: a container may put a pipe in a file's place. */
+const openRead = 0o2004000;
+
+/** Hashes as much as the file had when it was looked at; less where it is gone, or has become shorter or a link. */
 function hashFile(hash: Hash, found: Found, buffer: Bytes): void {
-  const fd = libc.open(found.name, 0, 0);
-  if (fd < 0) failErrno(`open ${found.path}`);
-  for (;;) {
-    const got = libc.read(fd, buffer, bufferBytes);
+  const fd = libc.open(found.name, openRead + thisArchitecture().openFlags.noFollow, 0);
+  if (fd < 0) {
+    if (ffi.errno() === errnos.enoent || ffi.errno() === errnos.eloop) return;
+    failErrno(`open ${found.path}`);
+  }
+  let left = found.size;
+  while (left > 0) {
+    const got = libc.read(fd, buffer, left < bufferBytes ? left : bufferBytes);
     if (got === 0) break;
-    if (got > 0) hash.update(buffer, got);
-    else if (ffi.errno() !== errnos.eintr) failErrno(`read ${found.path}`);
+    if (got > 0) {
+      hash.update(buffer, got);
+      left -= got;
+    } else if (ffi.errno() !== errnos.eintr) failErrno(`read ${found.path}`);
   }
   libc.close(fd);
 }
