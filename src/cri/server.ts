@@ -41,6 +41,8 @@ export async function serve(options: ServerOptions, services: Services): Promise
   const server = new Server({
     "grpc.max_receive_message_length": maxGrpcMessageBytes,
     "grpc.max_send_message_length": maxGrpcMessageBytes,
+    // Statistics of every call for a service that is not offered.
+    "grpc.enable_channelz": 0,
   });
   const { runtime, berth } = services.definitions;
   server.addService(takingEncoded(runtime.v1.RuntimeService.service), services.runtime);
