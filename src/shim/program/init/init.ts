@@ -212,8 +212,11 @@ function setNames(spec: CheckedSpec): void {
 
 function requireOwnUts(linux: SpecLinux): void {
   const uts = (linux.namespaces ?? []).find((one) => one.type === "uts");
-  if (uts === undefined || uts.path !== undefined) {
-    throw failure("invalid-argument", "config.json: hostname: a new uts namespace is needed");
+  if (uts === undefined) {
+    throw failure(
+      "invalid-argument",
+      "config.json: hostname: a uts namespace is needed, the host's stays as it is",
+    );
   }
 }
 
