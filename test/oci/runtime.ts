@@ -1,6 +1,14 @@
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -79,6 +87,10 @@ export class OciHost implements Disposable {
       .out.split("\n")
       .filter((line) => line !== "")) {
       this.oci("delete", "--force", id);
+    }
+    // The last container removes the parent only where it was the one that made it.
+    for (const hierarchy of ["", ...readdirSync("/sys/fs/cgroup")]) {
+      run("rmdir", [join("/sys/fs/cgroup", hierarchy, this.cgroup)]);
     }
     rmSync(this.folder, { recursive: true, force: true });
   }
