@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { chmod, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -333,6 +334,35 @@ test("joinable: an unclaimed container dies with its pod, and with a retry that 
     await abandonContainer(pod, "other", "exec sleep 1000");
   }
   assert.deepEqual(await leftovers(slow.world), clean);
+});
+
+test("joinable: a pull goes on after its caller's deadline, and a retry gets what it fetches", async () => {
+  const program = join(import.meta.dirname, "../harness/gated-registry.ts");
+  const registry = slow.world.spawn(process.execPath, [program], { stdio: ["pipe", "pipe", "inherit"] });
+  assert.ok(registry.stdout !== null);
+  const [host] = (await once(registry.stdout, "data")) as [Buffer];
+  const image = { image: `${host.toString().trim()}/app:1` };
+  const left = daemon.images.PullImage({ image }, { timeoutMs: 1000 });
+  await assert.rejects(left, { code: status.DEADLINE_EXCEEDED });
+  const pulls = async (): Promise<Job__Output[]> => {
+    const { jobs } = await daemon.admin.ListJobs({ kind: "PullImage" });
+    return jobs;
+  };
+  assert.deepEqual(
+    (await pulls()).map(({ state }) => state),
+    ["running"],
+  );
+  const retry = daemon.images.PullImage({ image });
+  registry.stdin?.write("\n");
+  const { image_ref } = await retry;
+  // Each asks the registry for itself, and they share the download of the layer.
+  await eventually(
+    async () => ((await pulls()).every(({ state }) => state === "done") ? true : undefined),
+    "the pull that was left to end",
+  );
+  assert.equal((await pulls()).length, 2);
+  assert.equal((await daemon.images.ImageStatus({ image })).image?.id, image_ref);
+  await daemon.images.RemoveImage({ image });
 });
 
 test("joinable: what nobody claims in time goes without a trace, also after a restart", async () => {
