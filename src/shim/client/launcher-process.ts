@@ -52,9 +52,11 @@ export async function startLauncherProcess(
         );
       });
       child.once("exit", (code, signal) => {
-        void tailOf(logPath).then((tail) => {
-          reject(new RuntimeError("unavailable", `launcher ended with ${signal ?? code ?? "?"}: ${tail}`));
-        });
+        void tailOf(logPath)
+          .catch(() => "its log cannot be read")
+          .then((tail) => {
+            reject(new RuntimeError("unavailable", `launcher ended with ${signal ?? code ?? "?"}: ${tail}`));
+          });
       });
     });
     failed.catch(() => undefined);
