@@ -79,6 +79,24 @@ test("launcher: killed, its shims live on, are reached again, and a new one star
   assert.equal((await container.exit).signal, 9);
 });
 
+test("launcher: a shim that hangs, its queue full, is not taken for gone", async () => {
+  const container = await host.create(["sleep", "100"]);
+  await container.shim.start(wait);
+  const path = join(container.folder, "shim.sock");
+  process.kill(container.created.shimPid, "SIGSTOP");
+  const reach = (timeoutMs: number): Promise<ShimConnection> =>
+    ShimConnection.connect(path, host.launcher.identity, { timeoutMs });
+  // Each leaves its closed connection in the queue, as a daemon does that asks again and again.
+  await Promise.all(
+    Array.from({ length: 40 }, () => assert.rejects(reach(300), { code: "deadline-exceeded" })),
+  );
+  await assert.rejects(reach(100), { code: "deadline-exceeded", message: /^connect / });
+  process.kill(container.created.shimPid, "SIGCONT");
+  const again = await reach(wait.timeoutMs);
+  assert.equal((await again.state(wait)).status, "running");
+  await again.delete(wait);
+});
+
 test("launcher: one of another build is replaced, and its shims are served by both", async () => {
   const container = await host.create(["sleep", "100"]);
   await container.shim.start(wait);

@@ -17,7 +17,7 @@ interface Settle<T> {
 
 /**
  * A promise that `begin` settles, bounded by `wait`: rejects with `deadline-exceeded` or `aborted`, naming `what`.
- * `abandon` runs when the bound, and not the work, ended it.
+ * `abandon` runs when the bound, and not the work, ended it, also where that was before `begin`.
  */
 export function bounded<T>(
   what: string,
@@ -26,7 +26,10 @@ export function bounded<T>(
   abandon: () => void = () => undefined,
 ): Promise<T> {
   const { signal, timeoutMs = defaultTimeoutMs } = wait;
-  if (signal?.aborted === true) return Promise.reject(aborted(what, signal));
+  if (signal?.aborted === true) {
+    abandon();
+    return Promise.reject(aborted(what, signal));
+  }
   return new Promise<T>((resolve, reject) => {
     const release = (): void => {
       clearTimeout(timer);
