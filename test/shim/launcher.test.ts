@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import {
   copyFileSync,
   existsSync,
+  mkdirSync,
   readFileSync,
   readdirSync,
   readlinkSync,
@@ -13,7 +14,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Launcher, ShimConnection } from "../../src/shim/client/index.ts";
-import { isAlive, until, unifiedRoot } from "./evidence.ts";
+import { cgroupsLeft, isAlive, until, unifiedRoot } from "./evidence.ts";
 import { TestHost, bundlePath, processesNamed, wait } from "./host.ts";
 
 let host: TestHost;
@@ -54,6 +55,33 @@ test("launcher: sealed interpreter, session of its own, not dumpable, socket 060
   assert.equal(statSync(join(host.folder, "launcher")).mode & 0o777, 0o700);
   assert.equal(statSync(join(host.folder, "launcher", "launcher.sock")).mode & 0o777, 0o600);
   assert.match(readFileSync(`/proc/${pid}/cgroup`, "utf8"), /^0::\/berth-shims\/launcher$/m);
+});
+
+test("launcher: a pod that is given up at any moment, and undone beside its making, leaves nothing", async () => {
+  const folder = join(host.folder, "given-up");
+  mkdirSync(folder);
+  let givenUp = 0;
+  for (let timeoutMs = 1; timeoutMs <= 16; timeoutMs++) {
+    const pins = { ipc: join(folder, "ipc"), pid: join(folder, "pid") };
+    const made = { id: "given-up", pins, cgroup: "/berth-test/given-up" };
+    const shmPath = join(folder, "shm");
+    await host.launcher
+      .createPod(
+        { ...made, hostname: "", sysctls: {}, shm: { path: shmPath, sizeBytes: 4096 } },
+        { timeoutMs },
+      )
+      .catch(() => givenUp++);
+    await host.launcher.removePod({ ...made, shmPath }, wait);
+    await until(
+      () =>
+        ["berth-serve", "berth-pod", "berth-reaper"].every((name) => processesNamed(host, name).length === 0),
+      `the end of what made a pod for ${timeoutMs} ms`,
+    );
+    assert.deepEqual(readdirSync(folder), [], `after ${timeoutMs} ms`);
+    assert.equal(readFileSync("/proc/self/mountinfo", "utf8").includes(folder), false);
+    assert.deepEqual(cgroupsLeft("given-up"), []);
+  }
+  assert.ok(givenUp > 0);
 });
 
 test("CVE-2020-15257: no abstract socket is listened on", () => {

@@ -68,19 +68,18 @@ export async function runPod(
   const reaperGroup = reaperCgroup(deps.cgroupParent, record);
   const created = await job.stage("namespaces", async () => {
     undo.defer(() => removeNamespaces(deps, record));
-    return launcher.createPod(
-      {
-        id,
-        ...namespaces,
-        sysctls,
-        shm: { path: paths.shm, sizeBytes: shmBytes },
-        ...(namespaces.pins.pid === undefined ? {} : { cgroup: reaperGroup }),
-      },
-      { signal: job.signal },
-    );
+    // Not cut off by the job's end: undoing it while it is being made would find too little.
+    return launcher.createPod({
+      id,
+      ...namespaces,
+      sysctls,
+      shm: { path: paths.shm, sizeBytes: shmBytes },
+      ...(namespaces.pins.pid === undefined ? {} : { cgroup: reaperGroup }),
+    });
   });
   // Written at once: whoever undoes this pod after a crash has to know its PID 1.
   if (created.reaper !== undefined) await inventory.updatePod(entry, { reaper: created.reaper });
+  job.signal.throwIfAborted();
 
   const network: PodNetwork = withNetwork
     ? await job.stage("network", async () => {

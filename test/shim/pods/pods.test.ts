@@ -32,9 +32,10 @@ const hierarchies = parseHierarchies(readFileSync("/proc/self/mountinfo", "utf8"
 const cgroup = `/berth-pods-test-${process.pid}`;
 
 /** Runs one call in a process of its own, as a child of the launcher does; a failure is thrown as `code message`. */
-function call(module: LuaModule, name: string, request: object): PodCreated {
+function call(module: LuaModule, name: string, request: object, awaited = true): PodCreated {
   const text = module.run(`
-local ok, result = pcall(module.${name}, ${luaLiteral(request)}, module.discoverHierarchies())
+local ok, result = pcall(module.${name}, ${luaLiteral(request)}, module.discoverHierarchies(),
+  function() return ${awaited} end)
 if not ok then print("failure", type(result) == "table" and result.code .. " " .. result.message or tostring(result))
 elseif result and result.reaper then print("reaper", result.reaper.pid, result.reaper.startTicks) end
 `);
@@ -323,6 +324,21 @@ await suite("pods", { skip: isRoot ? false : "needs root" }, async () => {
       assert.throws(() => create(change), expected);
       nothingLeft();
     }
+  });
+
+  await test("given up while it is made: nothing is left, whatever the other side has undone by then", () => {
+    const all = { network: join(network, "g"), ipc: at("ipc-g"), pid: at("pid-g") };
+    const request = {
+      ...{ type: "create-pod", seq: 1, id: "p", pins: all, hostname: "", sysctls: {} },
+      shm: { path: join(folder, "shm-g"), sizeBytes: 4096 },
+      cgroup: `${cgroup}/g`,
+    };
+    assert.throws(() => call(module, "createPod", request, false), /^Error: internal pod p: given up$/);
+    nothingLeft();
+    assert.equal(existsSync(request.shm.path), false);
+    const shared = { ...request, pins: {}, cgroup: undefined };
+    assert.throws(() => call(module, "createPod", shared, false), /^Error: internal pod p: given up$/);
+    assert.equal(existsSync(request.shm.path), false);
   });
 
   await test("a pin that exists is left as it is", () => {

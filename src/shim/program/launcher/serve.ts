@@ -1,7 +1,10 @@
 import type { AnyRequest } from "../../protocol/messages.ts";
 import { SIG } from "../ffi/constants.ts";
 import { closeAllBut } from "../ffi/descriptors.ts";
+import { C } from "../ffi/libc.ts";
 import { exit, kill, setName } from "../ffi/processes.ts";
+import type { Pollfd } from "../ffi/structs.ts";
+import { structs } from "../ffi/structs.ts";
 import { createPod, destroy, removePod } from "../pods/index.ts";
 import { NewShim } from "../shim/new-shim.ts";
 import { Connection } from "../wire/connection.ts";
@@ -46,7 +49,9 @@ export function serveClient(client: number, context: Context): never {
 function serve(request: AnyRequest, connection: Connection, context: Context): void {
   switch (request.type) {
     case "create-pod":
-      finish(connection, request.seq, () => createPod(request, context.hierarchies));
+      finish(connection, request.seq, () =>
+        createPod(request, context.hierarchies, () => !hasHungUp(connection.fd)),
+      );
       return;
     case "remove-pod":
       finish(connection, request.seq, () => {
@@ -64,6 +69,15 @@ function serve(request: AnyRequest, connection: Connection, context: Context): v
     default:
       unknownRequest(request.type);
   }
+}
+
+/** True once the other side of a socket is closed; poll(2) tells of that unasked. */
+function hasHungUp(fd: number): boolean {
+  const asked = structs<Pollfd>("pollfd_buf", 1);
+  const only = asked[0] as Pollfd;
+  only.fd = fd;
+  only.events = 0;
+  return C.poll(asked, 1, 0) === 1;
 }
 
 /** Does one piece of work, answers and ends. */

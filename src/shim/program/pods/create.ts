@@ -24,27 +24,41 @@ import { Undo } from "./undo.ts";
 const undoTimeoutMs = 5000;
 
 /**
- * Makes and pins a pod's namespaces, mounts its shared memory, starts its PID 1. All is undone when a part fails. Must
+ * Makes and pins a pod's namespaces, mounts its shared memory, starts its PID 1. All is undone when a part fails, and
+ * where nobody is `awaited` any more: who gave the pod up undoes what there is by then, and knows of nothing later. Must
  * run in the host's mount namespace, in a process that ends afterwards.
  */
-export function createPod(request: CreatePodRequest, hierarchies: Hierarchies): PodCreated {
+export function createPod(
+  request: CreatePodRequest,
+  hierarchies: Hierarchies,
+  awaited: (this: void) => boolean,
+): PodCreated {
   const plan = planPod(request);
   // The collector writes to every page of the heap, which the reaper for its whole life shares with the launcher.
   collectgarbage("stop");
   const undo = new Undo();
   try {
-    return create(request, plan, hierarchies, undo);
+    const release = create(request, plan, hierarchies, undo);
+    // The last step but one: whoever goes from here on finds all of it.
+    if (!awaited()) throw failure("internal", "given up");
+    return release();
   } catch (thrown) {
     undo.run();
     throw prefixed(`pod ${request.id}`, thrown);
   }
 }
 
-function create(request: CreatePodRequest, plan: PodPlan, hierarchies: Hierarchies, undo: Undo): PodCreated {
+/** Makes everything; the last step, which makes it stay, is the caller's. */
+function create(
+  request: CreatePodRequest,
+  plan: PodPlan,
+  hierarchies: Hierarchies,
+  undo: Undo,
+): (this: void) => PodCreated {
   const { userMappings, pins } = request;
   if (pins.network !== undefined) shareFolderOf(pins.network);
   mountSharedMemory(request, undo);
-  if (plan.namespaces.length === 0) return {};
+  if (plan.namespaces.length === 0) return () => ({});
   const user = userMappings === undefined ? undefined : userNamespace(userMappings);
   const entry = enterableCgroup(request, hierarchies, undo);
   const channel = startMaker(request, plan, user, entry, undo);
@@ -53,7 +67,9 @@ function create(request: CreatePodRequest, plan: PodPlan, hierarchies: Hierarchi
   plan.namespaces.forEach((kind, index) => {
     pin(fds[index] as number, pins[kind] as string, undo);
   });
-  return reaper === undefined ? {} : { reaper: release(reaper, channel) };
+  if (reaper === undefined) return () => ({});
+  prepareReaper(channel);
+  return () => ({ reaper: release(reaper, channel) });
 }
 
 function userNamespace(mappings: NonNullable<CreatePodRequest["userMappings"]>): number {
@@ -125,7 +141,6 @@ function killOnUndo(reaper: number, undo: Undo): void {
 
 /** Lets the reaper stay, the last step of all. */
 function release(reaper: number, channel: number): NonNullable<PodCreated["reaper"]> {
-  prepareReaper(channel);
   const ticks = startTicks(reaper);
   if (ticks === undefined) throw failure("internal", "the reaper ended early");
   sendWithFds(channel, goMark, []);
