@@ -4,6 +4,7 @@ import { ShimConnection } from "../shim/client/index.ts";
 import { endOf, markEnded, recordLoss, recordUnseenEnd, watchShim } from "./containers/end.ts";
 import type { CreateContainerDeps } from "./containers/create.ts";
 import { removeContainer } from "./containers/remove.ts";
+import { wasStarted } from "./containers/start.ts";
 import { networkOf, type ContainerEntry, type PodEntry } from "./inventory.ts";
 import { hasPins } from "./pods/pins.ts";
 import type { RemovePodDeps } from "./pods/remove.ts";
@@ -133,7 +134,7 @@ async function reattach(deps: RecoveryDeps, entry: ContainerEntry, retryMs = fir
     return;
   }
   // The daemon may have ended between the shim's start and the record of it.
-  if (state.status === "running" && entry.record.state.state === "created") {
+  if (entry.record.state.state === "created" && wasStarted(state)) {
     await deps.inventory.updateContainer(entry, () => ({
       state: { state: "running", pid: state.pid, startedAt: BigInt(state.startedAt) },
     }));

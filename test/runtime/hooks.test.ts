@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { TestDaemon } from "../harness/daemon.ts";
 import { leftovers } from "../harness/leftovers.ts";
 import { TestPod } from "../harness/pod.ts";
-import { eventually, makeTestImage } from "../harness/requests.ts";
+import { eventually, execSync, makeTestImage, statusOf } from "../harness/requests.ts";
 import { World } from "../harness/world.ts";
 
 const bed = new AsyncDisposableStack();
@@ -94,6 +95,25 @@ test("hooks: one that fails keeps the container from being made", async () => {
   await rm(path);
   assert.deepEqual(await leftovers(world), clean);
   await pod.output("true");
+});
+
+test("hooks: a start in the midst of one when the daemon dies is known to the next daemon, which kills nothing", async () => {
+  await using pod = await TestPod.run(daemon);
+  const path = join(hooks, "slow.json");
+  const hook = { path: "/bin/sh", args: ["sh", "-c", "sleep 2"] };
+  await writeFile(
+    path,
+    JSON.stringify({ version: "1.0.0", hook, when: { always: true }, stages: ["startContainer"] }),
+  );
+  const container_id = await pod.create("exec sleep 1000");
+  await rm(path);
+  const starting = daemon.runtime.StartContainer({ container_id }).catch(() => undefined);
+  await sleep(500);
+  await daemon.end("SIGKILL");
+  await starting;
+  await daemon.restart();
+  assert.equal((await statusOf(daemon, container_id)).state, "CONTAINER_RUNNING");
+  assert.equal((await execSync(daemon, container_id, "echo", "here")).stdout, "here\n");
 });
 
 for (const [what, content, mode, message] of [

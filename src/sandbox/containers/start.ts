@@ -1,5 +1,7 @@
-import { asRuntimeError, RuntimeError } from "../../core/errors.ts";
+import { asRuntimeError, hasCode, RuntimeError } from "../../core/errors.ts";
 import type { Job } from "../../core/job.ts";
+import type { ShimConnection } from "../../shim/client/index.ts";
+import type { ShimState } from "../../shim/protocol/messages.ts";
 import type { ContainerEntry } from "../inventory.ts";
 import {
   destroyProcesses,
@@ -25,7 +27,7 @@ export async function startContainer(deps: EndDeps, entry: ContainerEntry, job: 
   const { shim } = entry;
   let startedAt: bigint;
   try {
-    startedAt = await job.stage("execve", () => shim.start({ signal: job.signal }));
+    startedAt = await job.stage("execve", () => startOnce(shim, job.signal));
   } catch (thrown) {
     // The daemon ends, and its containers live on: the next one finds out whether this start succeeded.
     if (job.signal.aborted) throw thrown;
@@ -50,6 +52,23 @@ export async function startContainer(deps: EndDeps, entry: ContainerEntry, job: 
     record.state.state === "created" ? { state: running } : undefined,
   );
   if (changed) deps.events.emit("started", entry);
+}
+
+/** Starts it, or finds that a start which was given up before has succeeded since. */
+async function startOnce(shim: ShimConnection, signal: AbortSignal): Promise<bigint> {
+  try {
+    return await shim.start({ signal });
+  } catch (thrown) {
+    if (!hasCode(thrown, "failed-precondition")) throw thrown;
+    const state = await shim.state({ signal });
+    if (!wasStarted(state)) throw thrown;
+    return BigInt(state.startedAt);
+  }
+}
+
+/** True where the command runs: a shim says running of an init too whose execve has failed, until that has ended. */
+export function wasStarted({ status, startedAt }: ShimState): boolean {
+  return (status === "running" || status === "paused") && startedAt !== "0";
 }
 
 function failedStart(error: RuntimeError): { reason: string; message: string; exitCode: number } {

@@ -92,6 +92,7 @@ export class Container {
   private record: ExitRecord | undefined;
   private tell: (this: void, event: ShimEvent) => void = () => undefined;
   private removeWaiters: ((this: void) => void)[] = [];
+  private startWaiters: ((this: void) => void)[] = [];
   private creator: Connection | undefined;
   private ending: Ending | undefined;
 
@@ -147,6 +148,12 @@ export class Container {
     this.state = { status: "starting", made: state.made, watch };
     C.write(state.startFd, "s", 1);
     close(state.startFd);
+  }
+
+  /** Calls `then` once it is known how a start under way has ended, at once where there is none. */
+  whenSettled(then: (this: void) => void): void {
+    if (this.state?.status === "starting") this.startWaiters.push(then);
+    else then();
   }
 
   /** Signals the first process or, with `all`, everything in the cgroup. */
@@ -331,14 +338,17 @@ export class Container {
 
   private settleStart(made: Made, problem: Failure | undefined, done: (outcome: StartOutcome) => void): void {
     this.state = { status: "running", made };
-    if (problem !== undefined) {
+    const waiters = this.startWaiters;
+    this.startWaiters = [];
+    if (problem === undefined) {
+      this.startedAt = nowNanos();
+      done({ started: { startedAt: this.startedAt } });
+    } else {
       this.startProblem = problem;
       done({ error: problem });
-      return;
     }
-    this.startedAt = nowNanos();
-    done({ started: { startedAt: this.startedAt } });
-    runLaterHooks("poststart", made.init, this.request.id, this.request.bundle);
+    for (const waiter of waiters) waiter();
+    if (problem === undefined) runLaterHooks("poststart", made.init, this.request.id, this.request.bundle);
   }
 
   private initEnded(ended: Waited): void {

@@ -17,7 +17,10 @@ export function serveRequest(container: Container, connection: Connection, reque
       });
       return;
     case "state":
-      replyOk(connection, seq, container.describe());
+      // Told in the midst of a start, a new daemon would take the container for one that nobody started.
+      container.whenSettled(() => {
+        replyOk(connection, seq, container.describe());
+      });
       return;
     case "kill":
       container.kill(request.signal, request.scope);
