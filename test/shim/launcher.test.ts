@@ -143,6 +143,20 @@ test("launcher: one of another build is replaced, and its shims are served by bo
   assert.equal(back.identity.build, host.launcher.identity.build);
 });
 
+test("launcher: one that hung and was replaced leaves the next one's socket alone when it ends", async () => {
+  await until(() => launchers().length === 1, "one launcher");
+  const [old = 0] = launchers();
+  process.kill(old, "SIGSTOP");
+  await Launcher.ensure({ luajit: "/usr/bin/luajit", bundle: bundlePath, runDir: host.folder }, wait);
+  process.kill(old, "SIGTERM");
+  process.kill(old, "SIGCONT");
+  await until(() => !isAlive(old), "the old launcher ends");
+  const [next] = launchers();
+  assert.equal((await host.run(["true"])).record.exitCode, 0);
+  await until(() => launchers().length === 1, "still one launcher");
+  assert.deepEqual(launchers(), [next]);
+});
+
 for (const [what, bytes] of [
   ["says nothing and goes", Buffer.alloc(0)],
   ["sends rubbish", Buffer.from("GET / HTTP/1.1\r\n\r\n")],

@@ -18,7 +18,17 @@ test("bounded: the deadline abandons the work, its end does not", async () => {
   let abandoned = 0;
   const abandon = (): number => abandoned++;
   const wait = { timeoutMs: 20 };
-  assert.equal(await bounded<number>("work", wait, ({ resolve }) => { resolve(1); }, abandon), 1);
+  assert.equal(
+    await bounded<number>(
+      "work",
+      wait,
+      ({ resolve }) => {
+        resolve(1);
+      },
+      abandon,
+    ),
+    1,
+  );
   assert.equal(abandoned, 0);
   await assert.rejects(
     bounded<number>("work", wait, () => undefined, abandon),

@@ -4,7 +4,6 @@ import { AT, EPOLL, PR, SIG } from "../ffi/constants.ts";
 import { sysError } from "../ffi/error.ts";
 import { closeAllBut } from "../ffi/descriptors.ts";
 import { C, resolveAll } from "../ffi/libc.ts";
-import { unlink } from "../ffi/files.ts";
 import { fork, prctl, reapAny, setName } from "../ffi/processes.ts";
 import { blockSignals, readSignal, resetSignals, signalFd } from "../ffi/signals.ts";
 import { accept, listenUnix } from "../ffi/sockets.ts";
@@ -14,8 +13,8 @@ import type { Context } from "./context.ts";
 import { enterLeafV1, enterLeafV2, leaveHome, makeLeaf, sweepLeaves } from "./own-cgroup.ts";
 import { serveClient } from "./serve.ts";
 
-/** Connections that the kernel keeps waiting while the launcher forks. */
-const backlog = 128;
+/** Connections that the kernel keeps waiting while the launcher forks; it has a limit of its own, net.core.somaxconn. */
+const backlog = 4096;
 const ownLeaf = "launcher";
 const launcherOomScore = -999;
 /** How often leaves of shims that are gone are removed, at most. */
@@ -27,8 +26,7 @@ const sweepMs = 5_000;
  */
 export function runLauncher(folder: string, build: string): void {
   const context = prepare(build);
-  const path = `${folder}/${launcherSocketName}`;
-  const listener = listen(path);
+  const listener = listen(`${folder}/${launcherSocketName}`);
   const loop = new Loop();
   const signals = signalFd([SIG.CHLD, SIG.TERM]);
   let sweeping = false;
@@ -51,7 +49,8 @@ export function runLauncher(folder: string, build: string): void {
     });
   });
   loop.run();
-  unlink(path);
+  // The path may be another launcher's by now: it stays, refuses, and is renamed over by the next.
+  C.close(listener);
   leaveHome(context.hierarchies);
 }
 
