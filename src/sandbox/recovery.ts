@@ -1,14 +1,13 @@
 import { rm } from "node:fs/promises";
 import { asRuntimeError, hasCode } from "../core/errors.ts";
 import { ShimConnection } from "../shim/client/index.ts";
-import { endOf, markEnded, recordLoss, recordUnseenEnd, watchShim } from "./containers/end.ts";
-import type { CreateContainerDeps } from "./containers/create.ts";
-import { removeContainer } from "./containers/remove.ts";
+import { endOf, markEnded, recordLoss, watchShim } from "./containers/end.ts";
+import { undoCreation, type CreateContainerDeps } from "./containers/create.ts";
 import { wasStarted } from "./containers/start.ts";
 import { networkOf, type ContainerEntry, type PodEntry } from "./inventory.ts";
 import { hasPins } from "./pods/pins.ts";
 import type { RemovePodDeps } from "./pods/remove.ts";
-import { removeNamespaces } from "./pods/run.ts";
+import { listForRemoval, removeNamespaces } from "./pods/run.ts";
 import { sweep } from "./sweep.ts";
 
 /** What taking over from the daemon before needs. */
@@ -43,8 +42,7 @@ export async function recover(deps: RecoveryDeps): Promise<void> {
       if (state.state === "creating") {
         // What cannot be undone now is listed, so that its owner stops and removes it.
         await undoPod(deps, pod).catch(async (thrown: unknown) => {
-          await markNotReady(deps, pod);
-          await deps.inventory.updatePod(pod, { delivery: "delivered" });
+          await listForRemoval(deps, pod);
           throw thrown;
         });
       } else if (state.state === "ready") {
@@ -80,11 +78,7 @@ async function settle(deps: RecoveryDeps, entry: ContainerEntry): Promise<void> 
   const { state, bootId } = entry.record;
   if (state.state === "exited") return;
   if (state.state === "creating") {
-    await undoContainer(deps, entry).catch(async (thrown: unknown) => {
-      await recordUnseenEnd(deps, entry, "its creation was cut off, and could not be undone");
-      await deps.inventory.updateContainer(entry, () => ({ delivery: "delivered" }));
-      throw thrown;
-    });
+    await undoCreation(deps, entry);
     return;
   }
   if (bootId !== deps.bootId) {
@@ -144,12 +138,6 @@ async function reattach(deps: RecoveryDeps, entry: ContainerEntry, retryMs = fir
   watchShim(deps, entry, shim);
 }
 
-/** A container whose creation was cut off: nobody was given its id. */
-async function undoContainer(deps: RecoveryDeps, entry: ContainerEntry): Promise<void> {
-  await deps.launcher.destroy({ id: entry.id, cgroup: deps.cgroupOf(entry), timeoutMs: 10_000 });
-  await removeContainer(deps, entry, detachedJob);
-}
-
 /** A pod whose creation was cut off: nobody was given its id. */
 async function undoPod(deps: RecoveryDeps, pod: PodEntry): Promise<void> {
   const deadline = AbortSignal.timeout(Math.min(undoNetworkMs, deps.networkTimeoutMs));
@@ -166,11 +154,3 @@ async function attempt(deps: RecoveryDeps, what: string, work: () => Promise<voi
     deps.logger.error(`recovery of ${what} failed`, { error: asRuntimeError(thrown).message });
   }
 }
-
-/** Recovery is no request: what it does shows in the log. */
-const detachedJob = {
-  id: "recovery",
-  signal: new AbortController().signal,
-  stage: <T>(_name: string, work: () => Promise<T>): Promise<T> => work(),
-  note: (): void => undefined,
-};

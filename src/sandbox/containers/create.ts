@@ -18,7 +18,7 @@ import {
   volumeImageIds,
   type VolumeImages,
 } from "./image-volumes.ts";
-import { destroyProcesses, watchShim, type EndDeps } from "./end.ts";
+import { destroyProcesses, recordUnseenEnd, watchShim, type EndDeps } from "./end.ts";
 import type { RemoveContainerDeps } from "./remove.ts";
 
 /** What creating a container needs. */
@@ -36,7 +36,8 @@ export interface CreateContainerDeps extends EndDeps, RemoveContainerDeps {
 
 /**
  * Makes a container whose process waits before its execve: record, writable layer, bundle, shim. Nobody has claimed it
- * yet. A failure anywhere undoes all of it. Throws `not-found` for an absent image, `failed-precondition` for a pod that is not ready.
+ * yet. A failure anywhere undoes all of it, see {@link undoCreation}. Throws `not-found` for an absent
+ * image, `failed-precondition` for a pod that is not ready.
  */
 export async function createContainer(
   deps: CreateContainerDeps,
@@ -55,11 +56,9 @@ export async function createContainer(
   const user = await job.stage("user", () => deps.specs.resolveUser(image, config));
   const record = newRecord(deps, pod, config, image, user, volumes);
   const entry = await deps.inventory.addContainer(pod, record);
-  undo.defer(() => deps.inventory.removeContainer(entry));
+  undo.defer(() => undoCreation(deps, entry));
 
   // The cgroup, the folders and the spec are made at the same time.
-  undo.defer(() => destroyProcesses(deps, entry));
-  undo.defer(() => shim.cancel());
   shim.prepare({ id: entry.id, cgroup: deps.cgroupOf(entry) });
   const layering = job.stage("writable layer", () => deps.images.prepare(entry.id, image, job.signal));
   const logFolder = record.logPath === "" ? undefined : mkdir(dirname(record.logPath), logFolderOptions);
@@ -67,8 +66,8 @@ export async function createContainer(
   const layered = layering.catch(() => undefined);
   logFolder?.catch(() => undefined);
   undo.defer(async () => {
+    await shim.cancel();
     await layered;
-    await deps.images.removeSnapshot(entry.id);
   });
 
   const imageMounts = await holdVolumeImages(deps, entry.id, volumes, job.signal);
@@ -78,7 +77,6 @@ export async function createContainer(
     const built = await deps.specs.build(pod.record, record, image, user, profiles, volumeImageIds(volumes));
     for (const warning of built.warnings) job.note(warning);
     const filter = await deps.seccompFilters.filter(built.spec.linux?.seccomp);
-    undo.defer(() => rm(paths.folder, { recursive: true, force: true }));
     writeBundle(paths, built.spec, filter);
     return { built, filter };
   });
@@ -122,6 +120,27 @@ export async function createContainer(
   undo.move();
   watchShim(deps, entry, connection);
   return entry;
+}
+
+/**
+ * Undoes a container that nobody was given the id of. Where a part fails it is listed as exited, so that its owner stops
+ * and removes it.
+ */
+export async function undoCreation(
+  deps: EndDeps & Pick<CreateContainerDeps, "images">,
+  entry: ContainerEntry,
+): Promise<void> {
+  try {
+    // First: while anything runs, its files and its record are what it is found by.
+    await destroyProcesses(deps, entry);
+    await deps.images.removeSnapshot(entry.id);
+    await rm(deps.paths.container(entry.id).folder, { recursive: true, force: true });
+  } catch (thrown) {
+    await recordUnseenEnd(deps, entry, "its creation did not succeed, and could not be undone");
+    await deps.inventory.updateContainer(entry, () => ({ delivery: "delivered" }));
+    throw thrown;
+  }
+  await deps.inventory.removeContainer(entry);
 }
 
 const logFolderOptions = { recursive: true, mode: 0o755 } as const;

@@ -6,7 +6,7 @@ import type { Job } from "../../core/job.ts";
 import type { Pod, PodConfig, PodNetwork } from "../../core/pod.ts";
 import { checkHostname, podSysctls } from "../../oci/index.ts";
 import type { Launcher } from "../../shim/client/index.ts";
-import type { Inventory, PodEntry } from "../inventory.ts";
+import { networkOf, type Inventory, type PodEntry } from "../inventory.ts";
 import type { StatePaths } from "../paths.ts";
 import { writeEarlyFiles, writeHosts } from "./files.ts";
 import { ownCgroupParent, podNamespaces, reaperCgroup } from "./namespaces.ts";
@@ -29,7 +29,8 @@ const shmBytes = 64 * 1024 * 1024;
 
 /**
  * Makes a pod: its record, its files, its pinned namespaces, its network; then it is ready, and nobody has
- * claimed it yet. A failure anywhere undoes all of it. Throws `invalid-argument`, `already-exists`, or `failed-precondition` where there is no network.
+ * claimed it yet. A failure anywhere undoes all of it; where that fails it is listed as not ready. Throws
+ * `invalid-argument`, `already-exists`, or `failed-precondition` where there is no network.
  */
 export async function runPod(
   deps: RunPodDeps,
@@ -56,27 +57,25 @@ export async function runPod(
     state: { state: "creating" },
   };
   const entry = await inventory.addPod(record);
-  undo.defer(() => inventory.removePod(entry));
+  undo.defer(() => undoMaking(deps, entry));
 
   await job.stage("files", async () => {
-    undo.defer(() => rm(paths.folder, { recursive: true, force: true }));
     await mkdir(paths.shm, { recursive: true, mode: 0o700 });
     await writeEarlyFiles(paths, config);
   });
 
   const namespaces = podNamespaces(paths, config);
   const reaperGroup = reaperCgroup(deps.cgroupParent, record);
-  const created = await job.stage("namespaces", async () => {
-    undo.defer(() => removeNamespaces(deps, record));
+  const created = await job.stage("namespaces", () =>
     // Not cut off by the job's end: undoing it while it is being made would find too little.
-    return launcher.createPod({
+    launcher.createPod({
       id,
       ...namespaces,
       sysctls,
       shm: { path: paths.shm, sizeBytes: shmBytes },
       ...(namespaces.pins.pid === undefined ? {} : { cgroup: reaperGroup }),
-    });
-  });
+    }),
+  );
   // Written at once: whoever undoes this pod after a crash has to know its PID 1.
   if (created.reaper !== undefined) await inventory.updatePod(entry, { reaper: created.reaper });
   job.signal.throwIfAborted();
@@ -99,6 +98,30 @@ export async function runPod(
   await inventory.updatePod(entry, { state: { state: "ready", network } });
   undo.move();
   return entry;
+}
+
+/** Undoes a pod that nobody was given the id of, but for its network. */
+async function undoMaking(deps: RunPodDeps, entry: PodEntry): Promise<void> {
+  try {
+    await removeNamespaces(deps, entry.record);
+    await rm(deps.paths.pod(entry.id).folder, { recursive: true, force: true });
+  } catch (thrown) {
+    await listForRemoval(deps, entry);
+    throw thrown;
+  }
+  await deps.inventory.removePod(entry);
+}
+
+/** Lists a pod of which something could not be undone, so that its owner stops and removes it. */
+export async function listForRemoval(
+  { inventory, clock }: Pick<RunPodDeps, "inventory" | "clock">,
+  entry: PodEntry,
+): Promise<void> {
+  const network = networkOf(entry.record.state);
+  await inventory.updatePod(entry, {
+    state: { state: "not-ready", network, since: clock(), teardown: "owed" },
+    delivery: "delivered",
+  });
 }
 
 /** Undoes what the launcher made for a pod; every part may be gone already. */
