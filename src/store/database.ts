@@ -2,6 +2,7 @@ import { rename } from "node:fs/promises";
 import { Level } from "level";
 import { RuntimeError } from "../core/errors.ts";
 import { Reserve } from "./reserve.ts";
+import { WriteQueue } from "./write-queue.ts";
 
 /** What is written at once. */
 export type Batch = readonly (
@@ -19,7 +20,7 @@ export class Database {
   readonly #folder: string;
   readonly #level: Level;
   readonly #reserve: Reserve;
-  #repair: Promise<void> | undefined;
+  readonly #queue = new WriteQueue((batch, sync) => this.#issue(batch, sync));
 
   private constructor(folder: string, level: Level) {
     this.#folder = folder;
@@ -45,19 +46,9 @@ export class Database {
     return database;
   }
 
-  /** Writes all or nothing; `resource-exhausted` where the disk is full and the reserve used up. */
+  /** Writes all or nothing, in the order of calls; `resource-exhausted` where the disk is full and the reserve used up. */
   async write(batch: Batch, sync: boolean): Promise<void> {
-    await this.#repair;
-    try {
-      await this.#batch(batch, sync);
-    } catch (error) {
-      if (!isBroken(error)) throw error;
-      await this.#repaired(error);
-      await this.#batch(batch, sync).catch((again: unknown) => {
-        throw writeFailure(this.#folder, again);
-      });
-    }
-    this.#reserve.refill().catch(() => undefined);
+    await this.#queue.write(batch, sync);
   }
 
   async get(key: string): Promise<string | undefined> {
@@ -70,20 +61,25 @@ export class Database {
   }
 
   async close(): Promise<void> {
-    await this.#repair?.catch(() => undefined);
+    await this.#queue.idle();
     await this.#level.close();
+  }
+
+  async #issue(batch: Batch, sync: boolean): Promise<void> {
+    try {
+      await this.#batch(batch, sync);
+    } catch (error) {
+      if (!isBroken(error)) throw error;
+      await this.#reopen(error);
+      await this.#batch(batch, sync).catch((again: unknown) => {
+        throw writeFailure(this.#folder, again);
+      });
+    }
+    this.#reserve.refill().catch(() => undefined);
   }
 
   async #batch(batch: Batch, sync: boolean): Promise<void> {
     await this.#level.batch([...batch], { sync } as object);
-  }
-
-  /** Opened anew once for all writes that failed together. */
-  async #repaired(error: unknown): Promise<void> {
-    this.#repair ??= this.#reopen(error).finally(() => {
-      this.#repair = undefined;
-    });
-    await this.#repair;
   }
 
   async #reopen(error: unknown): Promise<void> {

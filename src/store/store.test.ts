@@ -50,3 +50,29 @@ test("store: a path that is no folder is refused by name", async () => {
     (error) => hasCode(error, "internal") && error.message.includes("/proc/self/status"),
   );
 });
+
+test("store: writes of one key land in the order of their calls", async () => {
+  await using folder = await temporaryFolder();
+  const keys = Array.from({ length: 100 }, (_, index) => `key-${index}`);
+  {
+    const store = await openStore(join(folder.path, "store"));
+    const records = store.table<number>("records", jsonCodec());
+    // In pairs, as the first of a tick has a thread to itself; a write that nobody awaits is kept by closing too.
+    for (let round = 0; round < 20; round++) {
+      await Promise.all(
+        keys.map((key) => {
+          void store.write([records.put(key, -1)], "memory");
+          return store.write([records.put(key, round)], round % 10 === 0 ? "disk" : "memory");
+        }),
+      );
+    }
+    void store.write([records.put("last", 1)], "memory");
+    void store.write([records.put("last", 2)], "memory");
+    await store.close();
+  }
+  const store = await openStore(join(folder.path, "store"));
+  const records = store.table<number>("records", jsonCodec());
+  const found = await records.entries(() => undefined);
+  assert.deepEqual(found, new Map([...keys.map((key) => [key, 19] as const), ["last", 2]]));
+  await store.close();
+});
