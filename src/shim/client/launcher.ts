@@ -14,7 +14,7 @@ import { Channel, type ChannelListener, type Unnumbered } from "./channel.ts";
 import { type Identity, readIdentity } from "./identity.ts";
 import { type LauncherProgram, startLauncherProcess } from "./launcher-process.ts";
 import { podCreatedOf } from "./replies.ts";
-import { type NewShim, ShimConnection, nothing } from "./shim-connection.ts";
+import { type NewShim, type ShimAhead, ShimConnection, nothing } from "./shim-connection.ts";
 import { type Wait, bounded, remaining } from "./wait.ts";
 
 /** How long the next shim waits after one was taken: whoever took it has work for all processors now. */
@@ -47,7 +47,7 @@ export class Launcher {
   private readonly options: LauncherOptions;
   private readonly folder: string;
   private readonly socket: string;
-  private ahead: NewShim | undefined;
+  private ahead: ShimAhead | undefined;
   private refill: NodeJS.Timeout | "off" | undefined = "off";
   private starting: Promise<void> | undefined;
 
@@ -85,7 +85,9 @@ export class Launcher {
         this.keepShimReady();
       }, refillPauseMs).unref();
     }
-    return ahead === undefined || ahead.isGone() ? this.askForShim(wait) : ahead;
+    if (ahead === undefined || ahead.isGone()) return this.askForShim(wait);
+    ahead.takeFor(wait);
+    return ahead;
   }
 
   /** From now on a shim is asked for ahead of each that is wanted, until {@link letGo}. */
@@ -103,8 +105,8 @@ export class Launcher {
     await ahead?.cancel();
   }
 
-  private askForShim(wait: Wait): NewShim {
-    return ShimConnection.ofNew((listener) => this.reach(listener, wait), this.identity, wait);
+  private askForShim(wait: Wait): ShimAhead {
+    return ShimConnection.ofNew((listener, within) => this.reach(listener, within), this.identity, wait);
   }
 
   /** Makes and pins a pod's namespaces. */

@@ -7,14 +7,14 @@ import type {
   PrepareRequest,
   ShimState,
 } from "../protocol/messages.ts";
-import type { RuntimeError } from "../../core/errors.ts";
+import { hasCode, type RuntimeError } from "../../core/errors.ts";
 import { AttachSession, type AttachStreams } from "./attach.ts";
 import { Channel, type ChannelListener } from "./channel.ts";
 import { ExecSession, type ExecCommand } from "./exec.ts";
 import type { Identity } from "./identity.ts";
 import type { OutputHandlers } from "./output.ts";
 import { createdOf, startedOf, stateOf } from "./replies.ts";
-import { type Wait, remaining } from "./wait.ts";
+import { type Wait, bounded, remaining } from "./wait.ts";
 
 /** What a caller says of the container to make; the launcher's client adds the rest. */
 export type CreateOptions = Omit<CreateRequest, "type" | "seq" | "id">;
@@ -43,6 +43,12 @@ export interface NewShim {
   cancel(): Promise<void>;
 }
 
+/** A shim that was asked for before anyone wanted it, perhaps. */
+export interface ShimAhead extends NewShim {
+  /** Whoever takes it: where it proves `unavailable` before it is prepared, another is asked for, once, within `wait`. */
+  takeFor(wait: Wait): void;
+}
+
 /** Told once how the container ended. */
 export type ExitListener = (record: ExitRecord) => void;
 
@@ -69,55 +75,78 @@ export class ShimConnection {
 
   /** A new shim over a fresh connection to the launcher, which becomes the one that lasts. */
   static ofNew(
-    reach: (listener: ChannelListener) => Promise<Channel>,
+    reach: (listener: ChannelListener, wait: Wait) => Promise<Channel>,
     identity: Identity,
     wait: Wait,
-  ): NewShim {
+  ): ShimAhead {
     const exits = new ExitWatch();
     let gone = false;
     const end = (): void => {
       gone = true;
     };
-    const reaching = reach(exits).then(async (channel) => {
+    let asked: Channel | undefined;
+    let givenUp = false;
+    const giveUp = (): void => {
+      givenUp = true;
+      asked?.close();
+    };
+    const ask = async (within: Wait): Promise<Channel> => {
+      const channel = await reach(exits, within);
+      asked = channel;
       void channel.closed.then(end);
+      if (givenUp) channel.close();
+      await closedOnFailure(channel, channel.request({ type: "new-shim" }, nothing, within));
+      return channel;
+    };
+    const prepareOn = async (channel: Channel, container: PrepareOptions): Promise<Channel> => {
       try {
-        await channel.request({ type: "new-shim" }, nothing, wait);
-        return channel;
+        await channel.request({ type: "prepare", ...container }, nothing, wait);
       } catch (thrown) {
+        if (!hasCode(thrown, "unavailable")) return channel;
         channel.close();
         throw thrown;
       }
-    });
-    reaching.catch(end);
+      return channel;
+    };
+    let ready = ask(wait);
+    ready.catch(end);
     let id = "";
-    let prepared: Promise<unknown> = reaching.catch(() => undefined);
+    let taker: Wait | undefined;
     let made = false;
     return {
       isGone: () => gone,
+      takeFor: (bound) => {
+        taker = bound;
+      },
       prepare: (container) => {
         ({ id } = container);
-        prepared = reaching
-          .then((channel) => channel.request({ type: "prepare", ...container }, nothing, wait))
-          .catch(() => undefined);
+        ready = ready
+          .then((channel) => prepareOn(channel, container))
+          .catch(async (thrown: unknown) => {
+            if (taker === undefined || givenUp || !hasCode(thrown, "unavailable")) throw thrown;
+            return await prepareOn(await ask(taker), container);
+          });
+        ready.catch(end);
       },
       create: async (options, bound = {}) => {
         const startedAt = performance.now();
-        const channel = await reaching;
-        try {
-          const left = remaining(bound, startedAt);
-          const created = await channel.request({ type: "create", id, ...options }, createdOf, left);
-          made = true;
-          return { created, connection: new ShimConnection(options.socket, identity, channel, exits) };
-        } catch (thrown) {
-          channel.close();
-          throw thrown;
-        }
+        const waiting = ready;
+        const channel = await bounded<Channel>(
+          "a new shim",
+          bound,
+          ({ resolve, reject }) => void waiting.then(resolve, reject),
+          giveUp,
+        );
+        const left = remaining(bound, startedAt);
+        const creating = channel.request({ type: "create", id, ...options }, createdOf, left);
+        const created = await closedOnFailure(channel, creating);
+        made = true;
+        return { created, connection: new ShimConnection(options.socket, identity, channel, exits) };
       },
       cancel: async () => {
-        if (made) return;
-        const channel = await reaching.catch(() => undefined);
+        if (made || givenUp) return;
+        const channel = await ready.catch(() => undefined);
         if (channel === undefined) return;
-        await prepared;
         await channel.request({ type: "delete" }, nothing, {}).catch(() => undefined);
         channel.close();
       },
@@ -196,6 +225,15 @@ export class ShimConnection {
 /** Reads the answer of a request that has none. */
 export function nothing(): undefined {
   return undefined;
+}
+
+async function closedOnFailure<T>(channel: Channel, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (thrown) {
+    channel.close();
+    throw thrown;
+  }
 }
 
 /** Keeps the exit record once it is known, for those who ask later. */
