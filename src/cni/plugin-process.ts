@@ -41,6 +41,10 @@ export function runProgram(
     const elapsedMs = (): number => Math.round(performance.now() - startedAt);
     const [program, ...programArguments] = command;
     const child = spawn(program, programArguments, { env: environment, detached: true, cwd: "/" });
+    child.on("error", (error) => {
+      signal.removeEventListener("abort", onAbort);
+      reject(new RuntimeError("internal", `${subject}: cannot run ${program}: ${error.message}`));
+    });
     const stdout: Buffer[] = [];
     let stdoutBytes = 0;
     let stderr = Buffer.alloc(0);
@@ -57,6 +61,8 @@ export function runProgram(
       );
     };
     signal.addEventListener("abort", onAbort, { once: true });
+    // Out of descriptors there are none, whatever the types say, and the error above comes in the next tick.
+    if (!hasStreams(child)) return;
 
     child.stdout.on("data", (chunk: Buffer) => {
       stdoutBytes += chunk.length;
@@ -73,10 +79,6 @@ export function runProgram(
     child.stdin.on("error", () => undefined);
     child.stdin.end(input);
 
-    child.on("error", (error) => {
-      signal.removeEventListener("abort", onAbort);
-      reject(new RuntimeError("internal", `${subject}: cannot run ${program}: ${error.message}`));
-    });
     let grace: NodeJS.Timeout | undefined;
     child.on("exit", () => {
       // What stays of the group after a kill dies too; after a normal exit it may be a service that was meant to stay.
@@ -100,6 +102,10 @@ export function runProgram(
       });
     });
   });
+}
+
+function hasStreams(child: { readonly stdin?: unknown }): boolean {
+  return child.stdin !== undefined;
 }
 
 function signalGroup(leader: number): void {

@@ -1,5 +1,6 @@
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcessByStdio } from "node:child_process";
 import { once } from "node:events";
+import type { Readable } from "node:stream";
 import { parseDigest, type Digest } from "../core/digest.ts";
 import { RuntimeError } from "../core/errors.ts";
 import type { IdMapping } from "../core/namespaces.ts";
@@ -28,6 +29,9 @@ export interface PackRequest {
   readonly what: string;
 }
 
+/** Out of descriptors node leaves the streams out, whatever its types say; the error comes in the next tick. */
+type WithoutStreams = Partial<Pick<ChildProcessByStdio<null, Readable, Readable>, "stdout" | "stderr">>;
+
 type Program = Pick<UnpackerSettings, "luajit" | "program">;
 
 const maxReportBytes = 16 * 1024;
@@ -52,9 +56,10 @@ export async function* packTree(
   closed.catch(() => undefined);
   const kill = (): void => void child.kill("SIGKILL");
   signal.addEventListener("abort", kill, { once: true });
-  const report = collect(child.stderr);
+  const report = collect((child as WithoutStreams).stderr);
   try {
-    yield* child.stdout as AsyncIterable<Buffer>;
+    const { stdout } = child as WithoutStreams;
+    if (stdout !== undefined) yield* stdout as AsyncIterable<Buffer>;
     const [code, ended] = await closed;
     signal.throwIfAborted();
     requireOk(report(), ended ?? `exit ${code}`, what);
@@ -121,16 +126,18 @@ async function runProgram(
     signal,
     killSignal: "SIGKILL",
   });
-  const output = collect(child.stdout);
-  const words = collect(child.stderr);
-  const [code, ended] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
+  const closed = once(child, "close") as Promise<[number | null, NodeJS.Signals | null]>;
+  const { stdout, stderr } = child as WithoutStreams;
+  const output = collect(stdout);
+  const words = collect(stderr);
+  const [code, ended] = await closed;
   return requireOk(output() || words(), ended ?? `exit ${code}`, what);
 }
 
-function collect(stream: NodeJS.ReadableStream): () => string {
+function collect(stream: Readable | undefined): () => string {
   const chunks: Buffer[] = [];
   let total = 0;
-  stream.on("data", (chunk: Buffer) => {
+  stream?.on("data", (chunk: Buffer) => {
     if (total < maxReportBytes) chunks.push(chunk);
     total += chunk.length;
   });

@@ -72,7 +72,8 @@ export async function unpackLayer(
     const outcome = collectOutcome(child);
     // Awaited below in every case; this keeps a failure in between from being unhandled.
     outcome.catch(() => undefined);
-    if (source.kind === "stream" && child.stdin !== null) {
+    // Out of descriptors there is none, not even null; `outcome` has the error.
+    if (source.kind === "stream" && child.stdin) {
       try {
         await feed(source.open(signal), child.stdin);
       } catch (thrown) {

@@ -56,27 +56,29 @@ async function run(
   // A group of its own, so that what it starts ends with it.
   const child = spawn(program, ["get"], { stdio: ["pipe", "pipe", "ignore"], detached: true, cwd: "/" });
   const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const chunks: Buffer[] = [];
-  let total = 0;
-  child.stdout.on("data", (chunk: Buffer) => {
-    total += chunk.length;
-    if (total > maxOutputBytes) reject(failed(`wrote more than ${maxOutputBytes} bytes`));
-    else chunks.push(chunk);
-  });
-  // One that does not read its input may answer all the same.
-  child.stdin.on("error", () => undefined);
   child.once("error", (error: NodeJS.ErrnoException) => {
     reject(
       failed(error.code === "ENOENT" ? "is not in the PATH of berthd" : `cannot run: ${error.code ?? ""}`),
     );
   });
+  // Out of descriptors it has none, and the error above comes in the next tick.
+  const { stdin, stdout } = child as Partial<typeof child>;
+  const chunks: Buffer[] = [];
+  let total = 0;
+  stdout?.on("data", (chunk: Buffer) => {
+    total += chunk.length;
+    if (total > maxOutputBytes) reject(failed(`wrote more than ${maxOutputBytes} bytes`));
+    else chunks.push(chunk);
+  });
+  // One that does not read its input may answer all the same.
+  stdin?.on("error", () => undefined);
   child.once("close", (code, signal) => {
     resolve(signal ?? `exit ${String(code)}`);
   });
   const timer = setTimeout(() => {
     reject(failed(`gave no answer within ${timeoutMs} ms`));
   }, timeoutMs);
-  child.stdin.end(`${server}\n`);
+  stdin?.end(`${server}\n`);
   try {
     const ending = await promise;
     return { output: Buffer.concat(chunks).toString("utf8"), ending };
