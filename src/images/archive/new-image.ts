@@ -1,6 +1,4 @@
 import { createHash } from "node:crypto";
-import { once } from "node:events";
-import { createWriteStream } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -14,6 +12,7 @@ import type { Catalog } from "../catalog.ts";
 import { digestOf, type Committer } from "../commit.ts";
 import { onDisk } from "../disk-errors.ts";
 import { isObject, parseConfig, parseJson, type Descriptor } from "../documents.ts";
+import { hashing, writeHashed, type HashedFile } from "../hashed-file.ts";
 import { temporaryPath, type Layout } from "../layout.ts";
 import type { LayerStore } from "../layers.ts";
 import { packTree, type PackRequest } from "../pack.ts";
@@ -61,10 +60,6 @@ export interface NewImageContext {
   readonly committer: Committer;
   /** Of the images that are made. */
   readonly now: () => Date;
-}
-
-interface Stored extends Omit<Descriptor, "mediaType"> {
-  readonly path: string;
 }
 
 const oci = {
@@ -235,7 +230,7 @@ async function packWritable(
   { unpacker }: NewImageContext,
   { tree, pause, reference, signal }: CommitRequest,
   path: string,
-): Promise<Stored & { readonly diffId: Digest }> {
+): Promise<HashedFile & { readonly diffId: Digest }> {
   const what = `writable layer for ${reference}`;
   const goOn = await pause();
   try {
@@ -244,34 +239,18 @@ async function packWritable(
     const gzip = createGzip();
     const packed = pipeline(tar, (chunks) => hashing(chunks, uncompressed), gzip, { signal });
     packed.catch(() => undefined);
-    const stored = await writeHashed(gzip, path, signal);
-    await packed;
-    return { ...stored, diffId: parseDigest(`sha256:${uncompressed.digest("hex")}`) };
+    try {
+      const stored = await writeHashed(gzip, path, signal);
+      await packed;
+      return { ...stored, diffId: parseDigest(`sha256:${uncompressed.digest("hex")}`) };
+    } finally {
+      // The packer ends before the container goes on and the folder is removed.
+      gzip.destroy();
+      await packed.catch(() => undefined);
+    }
   } finally {
     await goOn();
   }
-}
-
-async function* hashing(
-  chunks: AsyncIterable<Uint8Array>,
-  hash: { update(data: Uint8Array): unknown },
-): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) {
-    hash.update(chunk);
-    yield chunk;
-  }
-}
-
-async function writeHashed(
-  stream: AsyncIterable<Uint8Array>,
-  path: string,
-  signal: AbortSignal,
-): Promise<Stored> {
-  const hash = createHash("sha256");
-  const output = createWriteStream(path, { flags: "wx", mode: 0o600 });
-  await once(output, "open");
-  await pipeline(stream, (chunks: AsyncIterable<Uint8Array>) => hashing(chunks, hash), output, { signal });
-  return { path, digest: parseDigest(`sha256:${hash.digest("hex")}`), size: output.bytesWritten };
 }
 
 async function scratchFolder(

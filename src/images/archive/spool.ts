@@ -1,19 +1,12 @@
-import { createHash } from "node:crypto";
 import { mkdir, open, readFile } from "node:fs/promises";
-import { createWriteStream } from "node:fs";
 import { join } from "node:path";
-import { once } from "node:events";
-import { finished } from "node:stream/promises";
-import { parseDigest, type Digest } from "../../core/digest.ts";
+import type { Digest } from "../../core/digest.ts";
 import { RuntimeError } from "../../core/errors.ts";
+import { writeHashed, type HashedFile } from "../hashed-file.ts";
 import { contained, readTar } from "./tar-reader.ts";
 
 /** A file of the archive, kept on disk under a name of ours. */
-export interface SpooledFile {
-  readonly path: string;
-  readonly size: number;
-  readonly digest: Digest;
-}
+export type SpooledFile = HashedFile;
 
 /** The files of an archive by name and by what their content hashes to. */
 export interface Spool {
@@ -32,7 +25,7 @@ export async function spoolArchive(stream: AsyncIterable<Uint8Array>, folder: st
   for await (const entry of readTar(stream)) {
     if (entry.kind === "link") links.set(entry.name, resolveLink(entry.name, entry.target));
     if (entry.kind !== "file") continue;
-    const file = await spool(entry.data, join(folder, String(files.size)), entry.size);
+    const file = await writeHashed(entry.data, join(folder, String(files.size)));
     files.set(entry.name, file);
     blobs.set(file.digest, file);
   }
@@ -56,20 +49,6 @@ function resolveLink(name: string, target: string): string {
     else if (part !== "" && part !== ".") parts.push(part);
   }
   return contained(parts.join("/"));
-}
-
-async function spool(data: AsyncIterable<Uint8Array>, path: string, size: number): Promise<SpooledFile> {
-  const hash = createHash("sha256");
-  const output = createWriteStream(path, { flags: "wx", mode: 0o600 });
-  const done = finished(output);
-  done.catch(() => undefined);
-  for await (const chunk of data) {
-    hash.update(chunk);
-    if (!output.write(chunk)) await Promise.race([once(output, "drain"), done]);
-  }
-  output.end();
-  await done;
-  return { path, size, digest: parseDigest(`sha256:${hash.digest("hex")}`) };
 }
 
 /** Reads a document of the archive, which must be small. */

@@ -1,16 +1,14 @@
 import { createHash } from "node:crypto";
-import { once } from "node:events";
-import { createWriteStream } from "node:fs";
 import { access, mkdir, readFile, rm } from "node:fs/promises";
 import { basename, isAbsolute, join } from "node:path";
-import { finished } from "node:stream/promises";
-import { parseDigest, type Digest } from "../../core/digest.ts";
+import type { Digest } from "../../core/digest.ts";
 import { RuntimeError } from "../../core/errors.ts";
 import type { Image } from "../../core/image.ts";
 import type { Job } from "../../core/job.ts";
 import type { Committer } from "../commit.ts";
 import { onDisk } from "../disk-errors.ts";
 import { parseConfig } from "../documents.ts";
+import { writeHashed } from "../hashed-file.ts";
 import { temporaryPath, type Layout } from "../layout.ts";
 import type { Platform } from "../platform.ts";
 import { formatReference, parseReference } from "../reference.ts";
@@ -70,7 +68,7 @@ export async function buildFromHost(context: HostImageContext, request: HostImag
     const layer = await job.stage("archive", () =>
       onDisk(layout.root, `image ${tag}`, async () => {
         await mkdir(folder, { mode: 0o700 });
-        return await writeLayer(tree, path);
+        return await writeHashed(writeTar(tree), path, signal);
       }),
     );
     const configBytes = encodeConfig(platform, layer.digest, commandOf(tree, request.binaries));
@@ -134,22 +132,6 @@ async function addApplets(tree: ImageTree, path: string): Promise<void> {
 
 function commandOf(tree: ImageTree, binaries: readonly string[]): string {
   return tree.has("bin/sh") || tree.has("usr/bin/sh") ? "/bin/sh" : (binaries[0] ?? "/bin/sh");
-}
-
-async function writeLayer(tree: ImageTree, path: string): Promise<{ digest: Digest; size: number }> {
-  const hash = createHash("sha256");
-  const output = createWriteStream(path, { flags: "wx", mode: 0o600 });
-  const done = finished(output);
-  done.catch(() => undefined);
-  let size = 0;
-  for await (const chunk of writeTar(tree)) {
-    hash.update(chunk);
-    size += chunk.length;
-    if (!output.write(chunk)) await Promise.race([once(output, "drain"), done]);
-  }
-  output.end();
-  await done;
-  return { digest: parseDigest(`sha256:${hash.digest("hex")}`), size };
 }
 
 function encodeConfig(platform: Platform, diffId: Digest, command: string): Buffer {
