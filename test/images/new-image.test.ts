@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdir, readFile, readdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { test } from "node:test";
@@ -125,6 +125,32 @@ test("commit: a wrong name, a wrong change and a removed image leave nothing", a
     /left|aborted/,
   );
   assert.deepEqual(await listPaths(root), before);
+});
+
+test("commit: where its file cannot be opened the packer ends before the container goes on", async () => {
+  await using folder = await temporaryFolder();
+  await using registry = await startRegistry();
+  await using opened = await openTestImages(folder.path);
+  const { images, root } = opened;
+  putImage(registry, "base", "1", [gzipLayer([{ name: "f" }])]);
+  const { image } = await images.pull({ reference: `${registry.host}/base:1`, job: testJob(), signal });
+  const containerId = newContainerId();
+  await prepareOverlay(images, containerId, image);
+  const upper = images.writableLayer(containerId).folder;
+  await writeFile(join(upper, "big"), Buffer.alloc(20_000_000, "x"));
+  const children = (): Promise<string> => readFile(`/proc/self/task/${process.pid}/children`, "utf8");
+  const before = await children();
+  let then: string | undefined;
+  const losing = async (): Promise<() => Promise<void>> => {
+    for (const name of await readdir(join(root, "tmp")))
+      await rm(join(root, "tmp", name), { recursive: true });
+    return async () => {
+      then = await children();
+    };
+  };
+  const request = { ...plain, containerId, imageId: image.id, reference: "x", job: testJob(), pause: losing };
+  await assert.rejects(images.commitContainer(request), /ENOENT|no such file/);
+  assert.equal(then, before);
 });
 
 test("export: the tree that overlay shows", async () => {
