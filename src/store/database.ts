@@ -20,6 +20,7 @@ export class Database {
   readonly #folder: string;
   readonly #level: Level;
   readonly #reserve: Reserve;
+  #closed = false;
   readonly #queue = new WriteQueue((batch, sync) => this.#issue(batch, sync));
 
   private constructor(folder: string, level: Level) {
@@ -48,6 +49,8 @@ export class Database {
 
   /** Writes all or nothing, in the order of calls; `resource-exhausted` where the disk is full and the reserve used up. */
   async write(batch: Batch, sync: boolean): Promise<void> {
+    // To write to a database that is not open is to open it again.
+    if (this.#closed) throw new RuntimeError("unavailable", `the store ${this.#folder} is closed`);
     await this.#queue.write(batch, sync);
   }
 
@@ -61,6 +64,7 @@ export class Database {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#queue.idle();
     await this.#level.close();
   }

@@ -76,3 +76,18 @@ test("store: writes of one key land in the order of their calls", async () => {
   assert.deepEqual(found, new Map([...keys.map((key) => [key, 19] as const), ["last", 2]]));
   await store.close();
 });
+
+test("store: what is written after its end is refused, and does not open it again", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "berth-store-"));
+  try {
+    const store = await openStore(join(folder, "store"));
+    const table = store.table<string>("t", jsonCodec());
+    await store.close();
+    await assert.rejects(store.write([table.put("a", "b")], "memory"), { code: "unavailable" });
+    const next = await openStore(join(folder, "store"));
+    assert.equal(await next.table<string>("t", jsonCodec()).get("a"), undefined);
+    await next.close();
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -29,8 +29,11 @@ async function until(condition: () => boolean, what: string): Promise<void> {
   }
 }
 
-/** podman with everything that it keeps in one folder, and this runtime. */
-function podmanIn(folder: string): (...args: readonly string[]) => Ended {
+/** What podman and containerd mount is nobody else's to see: tests beside this one compare what is mounted. */
+const ownMounts = ["--mount", "--propagation", "private"];
+
+/** podman with everything that it keeps in one folder, this runtime, and mounts of its own until it is disposed of. */
+function podmanIn(folder: string): Disposable & { readonly podman: (...args: readonly string[]) => Ended } {
   writeFileSync(
     join(folder, "containers.conf"),
     `[engine]
@@ -52,7 +55,17 @@ berth=["${berthOci}"]
     `CONTAINERS_STORAGE_CONF=${folder}/storage.conf`,
     `HOME=${folder}`,
   ];
-  return (...args) => run("env", [...env, "podman", ...args]);
+  const holder = spawn("unshare", [...ownMounts, "sleep", "infinity"], { stdio: "ignore" });
+  const inside = ["--mount", "--target", String(holder.pid)];
+  // Until then the holder is in the mount namespace of this process.
+  const own = readlinkSync("/proc/self/ns/mnt");
+  while (readlinkSync(`/proc/${holder.pid}/ns/mnt`) === own) run("sleep", ["0.01"]);
+  return {
+    podman: (...args) => run("nsenter", [...inside, "env", ...env, "podman", ...args]),
+    [Symbol.dispose]: () => {
+      holder.kill("SIGKILL");
+    },
+  };
 }
 
 /** podman leaves its own; where a v1 controller is not mounted those are plain folders. */
@@ -70,7 +83,8 @@ function removePodmanCgroups(): void {
 
 test("podman: runs, adds to, pauses, stops and removes containers", without("podman", "conmon"), () => {
   using folder = folderFor("podman");
-  const podman = podmanIn(folder.path);
+  using caller = podmanIn(folder.path);
+  const { podman } = caller;
   makeRootfs(join(folder.path, "rootfs"));
   run("tar", ["-C", join(folder.path, "rootfs"), "-cf", join(folder.path, "image.tar"), "."]);
   const imported = podman("import", join(folder.path, "image.tar"), "berth-test");
@@ -116,7 +130,9 @@ async function startContainerd(folder: string): Promise<ChildProcess> {
     `version = 2\nroot = "${folder}/root"\nstate = "${folder}/state"\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\naddress = "${folder}/sock"\n`,
   );
   const log = openSync(join(folder, "log"), "w");
-  const daemon = spawn("containerd", ["-c", config], { stdio: ["ignore", log, log] });
+  const daemon = spawn("unshare", [...ownMounts, "containerd", "-c", config], {
+    stdio: ["ignore", log, log],
+  });
   closeSync(log);
   await until(() => existsSync(join(folder, "sock")), "containerd listens");
   return daemon;
