@@ -1,6 +1,16 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -55,11 +65,16 @@ berth=["${berthOci}"]
     `CONTAINERS_STORAGE_CONF=${folder}/storage.conf`,
     `HOME=${folder}`,
   ];
-  const holder = spawn("unshare", [...ownMounts, "sleep", "infinity"], { stdio: "ignore" });
+  // What podman and the runtime keep in /run goes with it.
+  const hold = "mount -t tmpfs tmpfs /run && exec sleep infinity";
+  const holder = spawn("unshare", [...ownMounts, "sh", "-c", hold], { stdio: "ignore" });
   const inside = ["--mount", "--target", String(holder.pid)];
   // Until then the holder is in the mount namespace of this process.
   const own = readlinkSync("/proc/self/ns/mnt");
-  while (readlinkSync(`/proc/${holder.pid}/ns/mnt`) === own) run("sleep", ["0.01"]);
+  const isReady = (): boolean =>
+    readlinkSync(`/proc/${holder.pid}/ns/mnt`) !== own &&
+    readFileSync(`/proc/${holder.pid}/comm`, "utf8") === "sleep\n";
+  while (!isReady()) run("sleep", ["0.01"]);
   return {
     podman: (...args) => run("nsenter", [...inside, "env", ...env, "podman", ...args]),
     [Symbol.dispose]: () => {
